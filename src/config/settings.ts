@@ -1,0 +1,109 @@
+import { z } from 'zod'
+
+const list = z.string().transform((text) =>
+  text
+    .split(',')
+    .map((item) => item.trim())
+    .filter(Boolean),
+)
+const wholeNumber = (min: number, max: number) => z.coerce.number().int().min(min).max(max)
+const keys = list.pipe(z.array(z.string().min(32, 'each key needs at least 32 characters')).min(1))
+
+const issuer = z.url().refine((text) => {
+  const url = new URL(text)
+  return (
+    /^https?:$/.test(url.protocol) && url.pathname === '/' && !text.endsWith('/') && !url.search && !url.hash
+  )
+}, 'an http or https origin without a path or a slash at the end, e.g. https://id.example.com')
+
+const redisUrls = list.pipe(z.array(z.url({ protocol: /^rediss?$/ })).min(1))
+
+/** Every setting: its form, its default and, as its description, its line in the README's table. */
+export const settings = {
+  NODE_ENV: z
+    .enum(['development', 'test', 'production'])
+    .default('development')
+    .describe('`production` refuses to start without both stores, an https issuer and keys'),
+  ISSUER: issuer
+    .default('http://localhost:3000')
+    .describe('the issuer: the public origin under which members and relying parties reach this server'),
+  HOST: z.string().min(1).default('127.0.0.1').describe('the address to listen on'),
+  PORT: wholeNumber(0, 65535).default(3000).describe('the port to listen on'),
+  TRUST_PROXY: wholeNumber(0, 10)
+    .default(0)
+    .describe(
+      'how many reverse proxies in front set X-Forwarded-For and X-Forwarded-Proto; 0 ignores both headers',
+    ),
+  DATABASE_URL: z
+    .url({ protocol: /^postgres(ql)?$/ })
+    .optional()
+    .describe('PostgreSQL; unset, the process runs its own in `DATA_FOLDER`'),
+  DATABASE_POOL_SIZE: wholeNumber(2, 200)
+    .default(10)
+    .describe('connections to PostgreSQL this process may hold'),
+  REDIS_URL: redisUrls
+    .optional()
+    .describe(
+      'Redis; several URLs, separated by commas, name a Redis Cluster; unset, the store is in this process',
+    ),
+  DATA_FOLDER: z
+    .string()
+    .min(1)
+    .default('.hitotsu')
+    .describe('where the embedded PostgreSQL and development keys live'),
+  SECRET_KEYS: keys
+    .optional()
+    .describe(
+      'keys that seal secrets at rest, newest first, separated by commas, 32 characters or more each',
+    ),
+  COOKIE_KEYS: keys
+    .optional()
+    .describe(
+      'keys that sign cookies and forms, newest first, separated by commas, 32 characters or more each',
+    ),
+  SMTP_URL: z
+    .url({ protocol: /^smtps?$/ })
+    .optional()
+    .describe('the mail server; unset, mail is only written to the log as undelivered'),
+  MAIL_FROM: z
+    .string()
+    .min(3)
+    .default('Hitotsu <no-reply@localhost>')
+    .describe('the sender of mail to members'),
+  SERVICE_NAME: z
+    .string()
+    .min(1)
+    .max(60)
+    .default('Hitotsu')
+    .describe('the name members see on pages and in mail'),
+  TERMS_URL: z
+    .url({ protocol: /^https?$/ })
+    .optional()
+    .describe('the terms of use that pages link to'),
+  PRIVACY_URL: z
+    .url({ protocol: /^https?$/ })
+    .optional()
+    .describe('the privacy policy that pages link to'),
+  TERMS_VERSION: z
+    .string()
+    .min(1)
+    .max(40)
+    .default('1')
+    .describe('the version of the terms that link consents record'),
+  PASSWORD_MIN_LENGTH: wholeNumber(8, 64)
+    .default(15)
+    .describe('shortest password, in characters (NIST SP 800-63B-4 asks for 15 where it is the only factor)'),
+  RECENT_SIGN_IN_SECONDS: wholeNumber(30, 86_400)
+    .default(600)
+    .describe('how old a sign-in may be when a member links, unlinks or changes a credential'),
+  OUTBOUND_PRIVATE_HOSTS: list
+    .default([])
+    .describe('host:port pairs on private addresses that outbound requests may reach, separated by commas'),
+  LOG_LEVEL: z
+    .enum(['fatal', 'error', 'warn', 'info', 'debug', 'silent'])
+    .default('info')
+    .describe('the least level to log'),
+} as const
+
+export const environment = z.object(settings)
+export type Settings = z.infer<typeof environment>
