@@ -1,0 +1,25 @@
+import type { HttpMiddleware } from './context.ts'
+
+/** Asks one dependency; rejects when it cannot serve. */
+export type Probe = () => Promise<unknown>
+
+/**
+ * /livez: the process answers. /readyz: it and every store it needs can serve; 503 names those that cannot, and
+ * `draining` while the process ends. Before the host check, because load balancers ask by address.
+ */
+export function health(probes: Record<string, Probe>, isDraining: () => boolean): HttpMiddleware {
+  return async (ctx, next) => {
+    if (ctx.path !== '/livez' && ctx.path !== '/readyz') return next()
+    ctx.set('Cache-Control', 'no-store')
+    if (ctx.path === '/livez') {
+      ctx.body = { status: 'ok' }
+      return
+    }
+    const names = Object.keys(probes)
+    const results = await Promise.allSettled(Object.values(probes).map((probe) => probe()))
+    const failing = names.filter((_, i) => results[i]?.status === 'rejected')
+    if (isDraining()) failing.push('draining')
+    ctx.status = failing.length > 0 ? 503 : 200
+    ctx.body = failing.length > 0 ? { status: 'unavailable', failing } : { status: 'ok' }
+  }
+}

@@ -1,0 +1,69 @@
+import { readFileSync } from 'node:fs'
+import { IntlMessageFormat } from 'intl-messageformat'
+import Negotiator from 'negotiator'
+
+export const locales = ['ja', 'en'] as const
+export type Locale = (typeof locales)[number]
+export type MessageParams = Record<string, string | number | Date>
+
+/** A message in the reader's language, as plain text: the view escapes it. An unknown key is a bug and throws. */
+export type Translate = (key: string, params?: MessageParams) => string
+
+const catalogs = Object.fromEntries(locales.map((locale) => [locale, loadCatalog(locale)])) as Record<
+  Locale,
+  Map<string, IntlMessageFormat>
+>
+
+export function translator(locale: Locale): Translate {
+  const catalog = catalogs[locale]
+  return (key, params) => {
+    const message = catalog.get(key)
+    if (!message) throw new Error(`no message ${key} in ${locale}`)
+    return String(message.format(params))
+  }
+}
+
+export function hasMessage(locale: Locale, key: string): boolean {
+  return catalogs[locale].has(key)
+}
+
+/**
+ * The language of a page: what the reader chose before, else what the relying party asked for (ui_locales, OpenID
+ * Connect Core 3.1.2.1), else what the browser prefers, else Japanese.
+ */
+export function pickLocale(
+  chosen: string | undefined,
+  uiLocales: string | undefined,
+  acceptLanguage: string | undefined,
+): Locale {
+  const asked = (uiLocales ?? '').split(' ').map(toLocale).find(Boolean)
+  const preferred = new Negotiator({ headers: { 'accept-language': acceptLanguage } }).languages([
+    ...locales,
+  ])[0]
+  return toLocale(chosen) ?? asked ?? toLocale(preferred) ?? 'ja'
+}
+
+export function toLocale(tag: string | undefined): Locale | undefined {
+  const language = tag?.split('-')[0]?.toLowerCase()
+  return locales.find((locale) => locale === language)
+}
+
+/** Catalogs are trees in JSON; keys are their paths: `sign_in.title`. Messages are ICU MessageFormat; tags are plain text. */
+function loadCatalog(locale: Locale): Map<string, IntlMessageFormat> {
+  const text = readFileSync(new URL(`../../views/locales/${locale}.json`, import.meta.url), 'utf8')
+  const entries = flatten(JSON.parse(text), '')
+  return new Map(
+    entries.map(([key, message]) => [
+      key,
+      new IntlMessageFormat(message, locale, undefined, { ignoreTag: true }),
+    ]),
+  )
+}
+
+function flatten(tree: Record<string, unknown>, prefix: string): [string, string][] {
+  return Object.entries(tree).flatMap(([name, value]) =>
+    typeof value === 'string'
+      ? [[`${prefix}${name}`, value] as [string, string]]
+      : flatten(value as Record<string, unknown>, `${prefix}${name}.`),
+  )
+}

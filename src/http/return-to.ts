@@ -1,0 +1,15 @@
+/**
+ * The single authority on where a page of ours may send a browser that named the place itself: a path of this origin,
+ * else `fallback`. Rules out `//host`, `/\host`, schemes, control characters and credentials (open redirects).
+ */
+export function returnTo(requested: string | undefined, issuer: string, fallback: string): string {
+  if (
+    !requested?.startsWith('/') ||
+    requested.length > 2000 ||
+    !/^[\x21-\x7e]+$/.test(requested) ||
+    requested.includes('\\')
+  )
+    return fallback
+  const url = URL.parse(requested, issuer)
+  return url && url.origin === issuer && !requested.startsWith('//') ? url.pathname + url.search : fallback
+}
