@@ -116,6 +116,7 @@ CREATE TABLE "Member" (
     "locale" TEXT,
     "createdAt" TIMESTAMPTZ(3) NOT NULL,
     "updatedAt" TIMESTAMPTZ(3) NOT NULL,
+    "sessionsValidFrom" TIMESTAMPTZ(3) NOT NULL,
 
     CONSTRAINT "Member_pkey" PRIMARY KEY ("id")
 );

@@ -1,0 +1,58 @@
+/**
+ * Everything that can happen, and what is told about it. Closed: a new fact gets a line here. Data holds ids, never
+ * personal data or secrets, because the audit trail keeps it.
+ */
+export interface EventData {
+  'member.registered': { via: 'password' | 'connection'; connectionId?: string }
+  'member.signed_in': { amr: readonly string[]; connectionId?: string; clientId?: string }
+  'member.sign_in_failed': { reason: 'wrong_password' }
+  'member.profile_changed': { claims: readonly string[] }
+  'password.changed': { by: 'member' | 'recovery' }
+  'sessions.ended': { reason: 'member' | 'password_changed' }
+  'registration.code_requested': { registrationId: string }
+  'recovery.code_requested': { recoveryId: string }
+  'identity.linked': {
+    connectionId: string
+    identityId: string
+    consentId: string
+    purpose: 'link' | 'sign_in'
+  }
+  'identity.unlinked': { connectionId: string; identityId: string }
+  'link.refused': { connectionId: string; reason: string }
+  'link.declined': { connectionId: string }
+  'grant.given': { clientId: string; scopes: readonly string[] }
+  'client.created': { clientId: string }
+  'client.secret_rotated': { clientId: string }
+  'client.disabled': { clientId: string }
+  'connection.created': { connectionId: string }
+  'connection.disabled': { connectionId: string }
+  'signing_key.created': { kid: string; alg: string }
+}
+
+export type EventType = keyof EventData
+
+export type DomainEvent = { [T in EventType]: { type: T; memberId?: string; data: EventData[T] } }[EventType]
+
+/** An event as a sink receives it. `id` is the same at every delivery: receivers deduplicate on it. */
+export type StoredEvent = DomainEvent & { id: string; occurredAt: Date }
+
+export const sinkNames = ['audit', 'mail', 'upstream'] as const
+export type SinkName = (typeof sinkNames)[number]
+
+const mailed: readonly EventType[] = [
+  'member.registered',
+  'registration.code_requested',
+  'recovery.code_requested',
+  'password.changed',
+  'identity.linked',
+  'identity.unlinked',
+]
+
+/** The sinks an event goes to: the audit trail takes all of them. */
+export function sinksOf(type: EventType): SinkName[] {
+  return [
+    'audit',
+    ...(mailed.includes(type) ? (['mail'] as const) : []),
+    ...(type === 'identity.unlinked' ? (['upstream'] as const) : []),
+  ]
+}
