@@ -78,6 +78,7 @@ function cluster(urls: string[], { keyPrefix, scripts }: ConnectionOptions): Clu
       // After a lost connection the command may have been applied: it is rejected, not sent again. Redirections
       // and CLUSTERDOWN are answers of a server that did not apply it, and are still followed.
       retryDelayOnFailover: 0,
+      maxRedirections: 8,
       // A certificate names hosts, not the addresses they resolve to.
       ...(first.protocol === 'rediss:' && { dnsLookup: (host, found) => found(null, host) }),
     },
