@@ -1,0 +1,43 @@
+import { equalInConstantTime, keyedDigest } from '../security/digest.ts'
+import type { Random } from '../security/random.ts'
+import type { Ephemeral } from '../store/ephemeral.ts'
+
+/** NIST SP 800-63B-4 section 3.1.3.2: a code lives ten minutes at most; OWASP ASVS 6.6.3: guessing it is bounded. */
+export const codeTtlSeconds = 600
+const maxTries = 5
+
+export interface EmailCodes {
+  /** Makes the code for `id`; an earlier one stops working. The store keeps a keyed digest of it. */
+  issue(id: string): Promise<string>
+  /** Judges one try. A right code works once; after five tries none does. */
+  redeem(id: string, code: string): Promise<CodeVerdict>
+}
+
+export type CodeVerdict =
+  | { outcome: 'right' }
+  | { outcome: 'wrong'; triesLeft: number }
+  | { outcome: 'used_up' }
+
+export function emailCodes(store: Ephemeral, random: Random, key: string): EmailCodes {
+  const seal = (id: string, code: string) => keyedDigest(key, 'email code', `${id}\0${code}`)
+  return {
+    async issue(id) {
+      const code = random.digits(6)
+      await store.set(`code:${id}`, seal(id, code), codeTtlSeconds)
+      return code
+    },
+    async redeem(id, code) {
+      // Counted before the comparison, so that parallel guesses do not share a try.
+      const { count } = await store.increment(`code-tries:${id}`, codeTtlSeconds)
+      if (count > maxTries) return { outcome: 'used_up' }
+      const stored = await store.get(`code:${id}`)
+      if (
+        stored &&
+        equalInConstantTime(stored, seal(id, code)) &&
+        (await store.take(`code:${id}`)) === stored
+      )
+        return { outcome: 'right' }
+      return count === maxTries ? { outcome: 'used_up' } : { outcome: 'wrong', triesLeft: maxTries - count }
+    },
+  }
+}
