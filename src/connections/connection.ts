@@ -1,0 +1,104 @@
+import { z } from 'zod'
+import { recordEvent } from '../events/outbox.ts'
+import type { Locale } from '../http/i18n.ts'
+import { Problem } from '../problem.ts'
+import type { Sealer } from '../security/seal.ts'
+import type { Db, Tx } from '../store/db.ts'
+import type { Connection as ConnectionRow } from '../store/generated/client.ts'
+import { kindOf } from './kinds.ts'
+import { type Connection, connectionSettings, kinds, localizedName } from './settings.ts'
+
+const upstreamIssuer = z
+  .url({ protocol: /^https?$/ })
+  .refine((text) => !/[?#]/.test(text), 'an issuer has no query or fragment')
+
+export const newConnection = z.object({
+  id: z
+    .string()
+    .regex(/^[a-z][a-z0-9-]{1,30}$/, 'lower-case letters, digits and hyphens, 2 to 31 characters'),
+  kind: z.enum(kinds),
+  name: localizedName,
+  issuer: upstreamIssuer,
+  clientId: z.string().min(1).max(200),
+  clientSecret: z.string().min(8, 'at least 8 characters').max(500),
+  settings: connectionSettings.partial(),
+})
+export type NewConnection = z.infer<typeof newConnection>
+
+/** Stores a connection with the settings of its kind and the given ones on top. Rejects with a unique violation when the id is taken. */
+export async function createConnection(
+  tx: Tx,
+  sealer: Sealer,
+  input: NewConnection,
+  now: Date,
+): Promise<Connection> {
+  const { clientSecret, settings, ...rest } = input
+  const row = await tx.connection.create({
+    data: {
+      ...rest,
+      sealedSecret: sealer.seal(clientSecret, secretContext(input.id)),
+      settings: connectionSettings.parse({ ...kindOf(input.kind).settings, ...settings }),
+      createdAt: now,
+      updatedAt: now,
+    },
+  })
+  await recordEvent(tx, { type: 'connection.created', data: { connectionId: row.id } }, now)
+  return toConnection(row)
+}
+
+/** From now on nobody links or signs in through it; what is linked stays linked. */
+export async function disableConnection(tx: Tx, id: string, now: Date): Promise<boolean> {
+  const { count } = await tx.connection.updateMany({
+    where: { id, disabledAt: null },
+    data: { disabledAt: now, updatedAt: now },
+  })
+  if (count > 0) await recordEvent(tx, { type: 'connection.disabled', data: { connectionId: id } }, now)
+  return count > 0
+}
+
+/** A connection that may be used now. @throws Problem connection_unavailable */
+export async function getUsableConnection(tx: Tx, id: string): Promise<Connection> {
+  const row = await tx.connection.findUnique({ where: { id } })
+  if (!row || row.disabledAt) throw new Problem('connection_unavailable')
+  return toConnection(row)
+}
+
+export async function findConnection(tx: Tx, id: string): Promise<Connection | undefined> {
+  const row = await tx.connection.findUnique({ where: { id } })
+  return row ? toConnection(row) : undefined
+}
+
+/** In the order they were made; disabled ones only when asked for. */
+export async function listConnections(
+  db: Db | Tx,
+  { withDisabled }: { withDisabled: boolean },
+): Promise<Connection[]> {
+  const rows = await db.connection.findMany({
+    where: withDisabled ? {} : { disabledAt: null },
+    orderBy: { createdAt: 'asc' },
+  })
+  return rows.map(toConnection)
+}
+
+/** What a page shows of a connection. */
+export function presentConnection(
+  { id, kind, name }: Connection,
+  locale: Locale,
+): { id: string; kind: string; name: string } {
+  return { id, kind, name: name[locale] }
+}
+
+export function openSecret(sealer: Sealer, { id, sealedSecret }: Connection): string {
+  return sealer.open(sealedSecret, secretContext(id))
+}
+
+const secretContext = (id: string) => `connection secret ${id}`
+
+function toConnection(row: ConnectionRow): Connection {
+  return {
+    ...row,
+    kind: z.enum(kinds).parse(row.kind),
+    name: localizedName.parse(row.name),
+    settings: connectionSettings.parse(row.settings),
+  }
+}

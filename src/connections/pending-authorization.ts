@@ -1,0 +1,41 @@
+import type { Random } from '../security/random.ts'
+import type { Ephemeral } from '../store/ephemeral.ts'
+import type { Attempt } from './connector.ts'
+
+const ttlSeconds = 600
+
+/** What this browser was sent to an upstream for. Its state is its key and works once. */
+export interface PendingAuthorization {
+  attempt: Attempt
+  connectionId: string
+  /** The browser it was begun in; an answer that arrives in another one is not its answer. */
+  browser: string
+  transactionId: string
+}
+
+/** RFC 9700 section 4.4.2.2: a callback of its own for each connection, so that one upstream cannot answer for another. */
+export function redirectUriOf(issuer: string, connectionId: string): string {
+  return `${issuer}/connections/${connectionId}/callback`
+}
+
+export async function savePendingAuthorization(
+  store: Ephemeral,
+  pending: PendingAuthorization,
+): Promise<void> {
+  await store.set(`pending:${pending.attempt.state}`, JSON.stringify(pending), ttlSeconds)
+}
+
+/** Takes what `state` was made for: exactly one answer is ever matched to it. */
+export async function takePendingAuthorization(
+  store: Ephemeral,
+  state: string,
+): Promise<PendingAuthorization | undefined> {
+  if (!/^[\w-]{20,100}$/.test(state)) return undefined
+  const stored = await store.take(`pending:${state}`)
+  return stored ? JSON.parse(stored) : undefined
+}
+
+/** New state, nonce and PKCE verifier (RFC 7636 section 4.1) for one trip. */
+export function newAttempt(random: Random, rest: Omit<Attempt, 'state' | 'nonce' | 'codeVerifier'>): Attempt {
+  return { ...rest, state: random.token(), nonce: random.token(), codeVerifier: random.token() }
+}
