@@ -55,12 +55,21 @@ describe('the memory of the in-process store', () => {
   })
 
   test('is free again when values have ended, without their being asked for', async () => {
-    const { store, elapse } = limited(20_000)
-    for (let round = 0; round < 20; round++) {
-      for (let index = 0; index < 100; index++) await store.set(`${round}:${index}`, 'a', 5)
-      elapse(5)
-    }
-    await store.set('last', 'a', 5)
-    expect(await store.get('last')).toBe('a')
+    const { store, elapse } = limited(12_000)
+    for (let index = 0; index < 100; index++) await store.set(`key${index}`, 'a', 5)
+    await expect(store.set('large', 'a'.repeat(11_000), 5)).rejects.toThrow(StoreUnavailable)
+    elapse(5)
+    await store.set('large', 'a'.repeat(11_000), 5)
+    expect((await store.get('large'))?.length).toBe(11_000)
+  })
+
+  test('is freed a little by each write, even while a look at everything was just taken', async () => {
+    const { store, elapse } = limited(2000)
+    for (let index = 0; index < 15; index++) await store.set(`key${index}`, 'a', 1)
+    elapse(0.9)
+    await expect(store.set('large', 'a'.repeat(1500), 5)).rejects.toThrow(StoreUnavailable)
+    elapse(0.1)
+    await store.set('large', 'a'.repeat(1500), 5)
+    expect((await store.get('large'))?.length).toBe(1500)
   })
 })

@@ -1,0 +1,63 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { Client, type QueryResultRow } from 'pg'
+import { onTestFinished } from 'vitest'
+import { findPostmaster, stopPostmaster } from '../../src/store/embedded-postgres-process.ts'
+
+/** An empty folder of the test's own; whatever server is left in it is ended with the test. */
+export async function postgresFolder(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'hitotsu-postgres-'))
+  onTestFinished(async () => {
+    const left = findPostmaster(join(folder, 'data'))
+    if (left) await stopPostmaster(left.pid, join(folder, 'data'), () => undefined)
+    await rm(folder, { recursive: true, force: true })
+  })
+  return folder
+}
+
+export interface OwnerProcess {
+  process: ChildProcess
+  /** The next line it says. */
+  says(): Promise<{ url: string; owned: boolean; pid: number; error?: string; drained?: boolean }>
+  tell(line: string): void
+  kill(): Promise<void>
+  ended: Promise<unknown>
+}
+
+/** Another process that opens the folder; it never outlives this one. */
+export function startOwner(folder: string, ...flags: string[]): OwnerProcess {
+  const script = join(import.meta.dirname, 'embedded-postgres-process.ts')
+  const child = spawn(process.execPath, [script, folder, ...flags], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+    detached: true,
+  })
+  const ended = once(child, 'exit')
+  const lines = createInterface(child.stdout)[Symbol.asyncIterator]()
+  const kill = async () => {
+    child.kill('SIGKILL')
+    await ended
+  }
+  onTestFinished(kill)
+  return {
+    process: child,
+    says: async () => JSON.parse((await lines.next()).value ?? '{}'),
+    tell: (line) => child.stdin.write(`${line}\n`),
+    kill,
+    ended,
+  }
+}
+
+/** The rows a statement gives on a connection of its own. */
+export async function query<Row extends QueryResultRow>(url: string, sql: string): Promise<Row[]> {
+  const client = new Client(url)
+  await client.connect()
+  try {
+    return (await client.query<Row>(sql)).rows
+  } finally {
+    await client.end()
+  }
+}
