@@ -4,6 +4,7 @@ import { createServer, type Server } from 'node:http'
 import Koa, { type Context, type Next } from 'koa'
 import { authorizeRoutes } from './authorize.routes.ts'
 import { controlRoutes } from './control.routes.ts'
+import { type Control, createControl } from './control.ts'
 import { html, sendPage } from './html.ts'
 import { injectFailures } from './injected-failures.ts'
 import { inspectionRoutes } from './inspection.routes.ts'
@@ -35,6 +36,7 @@ export type LineSimulator = {
   url: string
   /** Live data: what is changed here holds for the next request. */
   simulator: Simulator
+  control: Control
   close(): Promise<void>
 }
 
@@ -47,18 +49,21 @@ export async function startLineSimulator(options: LineSimulatorOptions): Promise
     throw new Error('The LINE simulator refuses to run with NODE_ENV=production')
   }
   const { port, host = '127.0.0.1', statePath, now = () => new Date() } = options
-  const state = (statePath && readStateFile(statePath)) || (await createState(options.seed))
+  // A file of an earlier version lacks what was added since; that part starts fresh.
+  const state = { ...(await createState(options.seed)), ...(statePath && readStateFile(statePath)) }
   const server = createServer()
   server.listen(port, host)
   await once(server, 'listening')
   const url = `http://${nameOf(host)}:${portOf(server)}`
 
   const sim: Simulator = { state, url, issuer: options.issuer ?? url, realNow: now }
+  const control = createControl(sim, options.seed ?? {})
   const save = () => statePath && writeStateFile(statePath, sim.state)
-  server.on('request', createApp(sim, save).callback())
+  server.on('request', createApp(sim, control, save).callback())
   return {
     url,
     simulator: sim,
+    control,
     close: async () => {
       const closed = once(server, 'close')
       server.close()
@@ -79,7 +84,7 @@ function portOf(server: Server): number {
   return typeof address === 'object' && address ? address.port : 0
 }
 
-function createApp(sim: Simulator, save: () => void): Koa {
+function createApp(sim: Simulator, control: Control, save: () => void): Koa {
   const app = new Koa()
   app.use(async (ctx, next) => {
     ctx.set('x-line-request-id', randomUUID())
@@ -92,9 +97,10 @@ function createApp(sim: Simulator, save: () => void): Koa {
   })
   app.use(answerRefusals)
   app.use(injectFailures(sim))
-  for (const routes of [authorizeRoutes, tokenRoutes, inspectionRoutes, profileRoutes, controlRoutes]) {
+  for (const routes of [authorizeRoutes, tokenRoutes, inspectionRoutes, profileRoutes]) {
     app.use(routes(sim).routes())
   }
+  app.use(controlRoutes(sim, control).routes())
   return app
 }
 

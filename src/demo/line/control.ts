@@ -1,0 +1,80 @@
+import type { z } from 'zod'
+import { setRelation } from './relations.ts'
+import {
+  type channelSchema,
+  type personSchema,
+  type providerSchema,
+  type SimulatorSeed,
+  settingsSchema,
+} from './seed.ts'
+import { findPerson, nowMs, type Simulator } from './simulator.ts'
+import {
+  type Channel,
+  createSigningKey,
+  createState,
+  type InjectedFailure,
+  type Person,
+  type PlannedConsent,
+  type Provider,
+  type Relation,
+  type Settings,
+} from './state.ts'
+import { endAuthorization } from './user-tokens.ts'
+
+/** What a test or a demo does from outside, in process or through `/__sim`. */
+export type Control = ReturnType<typeof createControl>
+
+/** `startSeed` is what a reset without a seed goes back to. */
+export function createControl(sim: Simulator, startSeed: SimulatorSeed) {
+  return {
+    reset: async (seed?: SimulatorSeed): Promise<void> => {
+      sim.state = await createState(seed ?? startSeed)
+    },
+    clock: (): Date => new Date(nowMs(sim)),
+    advanceClock: (seconds: number): Date => {
+      sim.state.clockOffsetMs += seconds * 1000
+      return new Date(nowMs(sim))
+    },
+    /** Publishes one more key and signs with it; the earlier ones stay published. */
+    addSigningKey: async (): Promise<string> => {
+      const key = await createSigningKey()
+      sim.state.signingKeys.push(key)
+      return key.kid
+    },
+    configure: (settings: Partial<Settings>): Settings => {
+      sim.state.settings = settingsSchema.parse({ ...sim.state.settings, ...settings })
+      return sim.state.settings
+    },
+    putProvider: (provider: z.output<typeof providerSchema>): Provider => put(sim.state.providers, provider),
+    putPerson: (person: z.output<typeof personSchema>): Person => put(sim.state.persons, person),
+    putChannel: (channel: z.output<typeof channelSchema>): Channel => put(sim.state.channels, channel),
+    setRelation: (channelId: string, personId: string, relation: Relation): boolean =>
+      setRelation(sim, channelId, personId, relation),
+    /** Signs a person in to the LINE app of the device, or, without one, signs the app out. */
+    signInToApp: (personId?: string, autoLogin: Settings['autoLogin'] = 'any'): void => {
+      const { appPersonId: _, ...settings } = sim.state.settings
+      sim.state.settings = {
+        ...settings,
+        autoLogin,
+        ...(findPerson(sim, personId) && { appPersonId: personId }),
+      }
+    },
+    /** Answers the person's next consent screen, which is then not shown. */
+    planConsent: (personId: string, plan: PlannedConsent): void => {
+      sim.state.plannedConsents[personId] = plan
+    },
+    /** "Unlink" in the LINE app: tokens die at once, consent is gone, nobody is told. */
+    revokeApp: (channelId: string, personId: string): void => endAuthorization(sim, channelId, personId),
+    fail: (failure: InjectedFailure): void => {
+      sim.state.failures.push(failure)
+    },
+    clearFailures: (): void => {
+      sim.state.failures = []
+    },
+  }
+}
+
+function put<T extends { id: string }>(items: Record<string, T>, item: T): T {
+  items[item.id] = item
+  return item
+}
