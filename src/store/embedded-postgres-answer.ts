@@ -4,11 +4,12 @@ import { Client, DatabaseError } from 'pg'
 /** What a server says to our password: it serves, it starts or stops, it does not know us, or nothing at all. */
 type Answer = 'ready' | 'busy' | 'stranger' | 'silent'
 
-export const databaseName = 'hitotsu'
+const databaseName = 'hitotsu'
 export const superuser = 'hitotsu'
 
+/** Says all that a client needs, so that PG* variables of the environment have no say. */
 export function connectionUrl(port: number, password: string, database = databaseName): string {
-  return `postgresql://${superuser}:${encodeURIComponent(password)}@127.0.0.1:${port}/${database}`
+  return `postgresql://${superuser}:${encodeURIComponent(password)}@127.0.0.1:${port}/${database}?sslmode=disable`
 }
 
 /**

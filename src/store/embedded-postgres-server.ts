@@ -16,7 +16,7 @@ import {
 
 type Log = (message: string) => void
 
-const patienceMilliseconds = 15_000
+const patienceMilliseconds = 10_000
 const attempts = 20
 
 /**
@@ -35,13 +35,16 @@ export async function adoptServer(place: PostgresFolder, log: Log): Promise<Post
   return undefined
 }
 
-/** Starts a server on the port it had before, or on another when that was taken, and waits until it serves. */
+/**
+ * Starts a server and waits until it serves: on the port that is asked for, else on the one it had before, or on
+ * another when that was taken.
+ */
 export async function startServer(
   place: PostgresFolder,
-  { log, fsync }: { log: Log; fsync: boolean },
+  { log, fsync, port: fixed }: { log: Log; fsync: boolean; port?: number },
 ): Promise<Postmaster> {
   const password = await readPassword(place)
-  let port = await freePort(await readPort(place))
+  let port = fixed ?? (await freePort(await readPort(place)))
   for (let attempt = 1; ; attempt++) {
     disownPidFile(place.data)
     const server = await launch(place, { port, fsync })
@@ -62,7 +65,7 @@ export async function startServer(
       /pre-existing shared memory block|could not create any TCP\/IP sockets|postmaster.pid/.test(said)
     if (!passing || attempt === attempts)
       throw new Error(`PostgreSQL did not start in ${place.folder}: ${said}`)
-    port = await freePort(port)
+    port = fixed ?? (await freePort(port))
     await pause(500)
   }
 }

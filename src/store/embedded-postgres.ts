@@ -7,14 +7,9 @@ import {
   readPassword,
 } from './embedded-postgres-folder.ts'
 import { lockFolder, ownerOf } from './embedded-postgres-lock.ts'
-import {
-  findPostmaster,
-  isPostmaster,
-  type Postmaster,
-  signalPostmaster,
-  stopPostmaster,
-} from './embedded-postgres-process.ts'
+import { findPostmaster, isPostmaster, type Postmaster, stopPostmaster } from './embedded-postgres-process.ts'
 import { adoptServer, startServer } from './embedded-postgres-server.ts'
+import { supervise } from './embedded-postgres-supervisor.ts'
 
 export interface EmbeddedPostgres {
   /** Holds the password: never log it. */
@@ -41,8 +36,8 @@ const joinPatienceMilliseconds = 60_000
  * Runs the PostgreSQL of a data folder and resolves when its database can be used. One process owns a folder at a
  * time. Data acknowledged before a kill of this process, of the server or of both is there after the next start.
  *
- * The server is in a session of its own and outlives this process unless `stop` is called or the process exits by
- * itself; one that was orphaned by a kill is taken over by the next start.
+ * The server runs in a session of its own, so that Ctrl-C does not reach it: call `stop` when the work is done. A
+ * process that ends by a signal it does not handle leaves its server to be taken over by the next start.
  */
 export async function openEmbeddedPostgres(options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
   const place = await prepareFolder(options.folder)
@@ -78,28 +73,13 @@ async function own(
     const password = await readPassword(place)
     await ensureDatabase(port, password)
     log(`embedded PostgreSQL ${pid} serves ${place.folder} on port ${port}`)
-    return { url: connectionUrl(port, password), owned: true, stop: ending(place, { pid, lock, log }) }
+    const restart = () => startServer(place, { log, fsync, port })
+    const { stop } = supervise(server, { data: place.data, log, restart })
+    return { url: connectionUrl(port, password), owned: true, stop: () => stop().then(lock.release) }
   } catch (error) {
     if (server) await stopPostmaster(server.pid, place.data, log)
     lock.release()
     throw error
-  }
-}
-
-/** Once, however often it is called; and begun as well when the process exits without having called it. */
-function ending(
-  { data }: PostgresFolder,
-  { pid, lock, log }: { pid: number; lock: { release(): void }; log: (message: string) => void },
-): () => Promise<void> {
-  const onExit = () => signalPostmaster(pid, data, 'SIGINT')
-  process.once('exit', onExit)
-  let stopped: Promise<void> | undefined
-  return () => {
-    stopped ??= stopPostmaster(pid, data, log).then(() => {
-      process.off('exit', onExit)
-      lock.release()
-    })
-    return stopped
   }
 }
 

@@ -18,7 +18,7 @@ const rowsOf = async (url: string) =>
 
 /** Another process owns the folder, and three rows were acknowledged. */
 const givenOwner = async (folder: string, ...flags: string[]): Promise<OwnerProcess & { url: string }> => {
-  const owner = startOwner(folder, ...flags)
+  const owner = startOwner(folder, { flags })
   const { url } = await owner.says()
   await query(url, 'CREATE TABLE kept AS SELECT generate_series(1, 3) AS id')
   return { ...owner, url }
@@ -152,6 +152,21 @@ describe('a process id that is used again', () => {
     expect(new URL(next.url).port).not.toBe(new URL(other.url).port)
     expect(await rowsOf(next.url)).toEqual([1, 2, 3])
     expect(await query(other.url, 'SELECT 1 AS one')).toEqual([{ one: 1 }])
+  })
+})
+
+describe('while the owner runs', () => {
+  test('a server that was killed is started again under the same address', async () => {
+    const folder = await postgresFolder()
+    const owner = await givenOwner(folder, 'fsync')
+    const killed = serverOf(folder) ?? 0
+    process.kill(killed, 'SIGKILL')
+    const rows = await vi.waitFor(() => rowsOf(owner.url), { timeout: 20_000, interval: 50 })
+    expect(rows).toEqual([1, 2, 3])
+    expect(serverOf(folder)).not.toBe(killed)
+    owner.tell('stop')
+    await owner.ended
+    expect(serverOf(folder)).toBeUndefined()
   })
 })
 

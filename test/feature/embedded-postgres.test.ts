@@ -1,11 +1,14 @@
 import { once } from 'node:events'
-import { chmod, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises'
+import { chmod, chown, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { openEmbeddedPostgres } from '../../src/store/embedded-postgres.ts'
 import { findPostmaster } from '../../src/store/embedded-postgres-process.ts'
-import { postgresFolder, query } from '../support/embedded-postgres.ts'
+import { postgresFolder, query, startOwner } from '../support/embedded-postgres.ts'
+
+const isRoot = process.getuid?.() === 0
+const nobody = { uid: 65_534, gid: 65_534 }
 
 const open = async (folder: string, fsync = false) => {
   const postgres = await openEmbeddedPostgres({ folder, fsync, log: () => undefined })
@@ -22,15 +25,34 @@ test('a folder that holds something else is refused and left as it is', async ()
   expect(await stat(folder)).toMatchObject({ uid: before.uid, mode: before.mode })
 })
 
-test.skipIf(process.getuid?.() !== 0)(
-  'as root, a folder its server could not reach is refused by name',
-  async () => {
-    const closed = await postgresFolder()
-    await mkdir(join(closed, 'inside'))
-    await chmod(closed, 0o700)
-    await expect(open(join(closed, 'inside'))).rejects.toThrow(`may not enter ${closed}`)
-  },
-)
+test.skipIf(!isRoot)('as root, a folder its server could not reach is refused by name', async () => {
+  const closed = await postgresFolder()
+  await mkdir(join(closed, 'inside'))
+  await chmod(closed, 0o700)
+  await expect(open(join(closed, 'inside'))).rejects.toThrow(`may not enter ${closed}`)
+})
+
+test.skipIf(!isRoot)('a folder of another user is refused as such', async () => {
+  const folder = await postgresFolder()
+  const { error } = await startOwner(folder, { account: nobody }).says()
+  expect(error).toContain('belongs to another user')
+  expect(await readdir(folder)).toEqual([])
+})
+
+test.skipIf(!isRoot)('root keeps to the account that the data belong to', async () => {
+  const folder = await postgresFolder()
+  await chown(folder, nobody.uid, nobody.gid)
+  const theirs = startOwner(folder, { account: nobody })
+  const { owned } = await theirs.says()
+  expect(owned).toBe(true)
+  theirs.tell('stop')
+  await theirs.ended
+
+  const { url } = await open(folder)
+  expect(await query(url, 'SELECT 1 AS one')).toEqual([{ one: 1 }])
+  const server = findPostmaster(join(folder, 'data'))
+  expect((await stat(`/proc/${server?.pid}`)).uid).toBe(nobody.uid)
+})
 
 test('a database whose password file was lost is refused, and nothing is left running', async () => {
   const folder = await postgresFolder()

@@ -28,12 +28,16 @@ export interface OwnerProcess {
   ended: Promise<unknown>
 }
 
-/** Another process that opens the folder; it never outlives this one. */
-export function startOwner(folder: string, ...flags: string[]): OwnerProcess {
+/** Another process that opens the folder, as another user if told so; it never outlives this one. */
+export function startOwner(
+  folder: string,
+  { flags = [], account }: { flags?: string[]; account?: { uid: number; gid: number } } = {},
+): OwnerProcess {
   const script = join(import.meta.dirname, 'embedded-postgres-process.ts')
   const child = spawn(process.execPath, [script, folder, ...flags], {
     stdio: ['pipe', 'pipe', 'inherit'],
     detached: true,
+    ...account,
   })
   const ended = once(child, 'exit')
   const lines = createInterface(child.stdout)[Symbol.asyncIterator]()
