@@ -22,13 +22,13 @@ export async function comesReady(
   { running, patienceMilliseconds }: { running: () => boolean; patienceMilliseconds: number },
 ): Promise<boolean> {
   let patience = AbortSignal.timeout(patienceMilliseconds)
-  while (running()) {
+  for (let wait = 20; running(); wait = Math.min(wait * 1.5, 500)) {
     const answer = await ask(url)
     if (answer === 'ready') return true
     if (answer === 'stranger') return false
     if (answer === 'busy') patience = AbortSignal.timeout(patienceMilliseconds)
     if (patience.aborted) return false
-    await pause(30)
+    await pause(wait)
   }
   return false
 }

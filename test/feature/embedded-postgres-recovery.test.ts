@@ -25,7 +25,7 @@ async function startRecoveringServer() {
 
 test('a server that says it is starting is given all the time it needs', async () => {
   const server = await startRecoveringServer()
-  const enough = 20
+  const enough = 8
   const ready = await comesReady(server.url, {
     running: () => server.asked() < enough,
     patienceMilliseconds: 200,
