@@ -1,0 +1,96 @@
+import type { Account, AccountClaims, FindAccount, KoaContextWithOIDC } from 'oidc-provider'
+import { findActiveMember, isSessionEnded } from '../members/member.ts'
+import type { Db } from '../store/db.ts'
+import type { Member } from '../store/generated/client.ts'
+
+/** The claims each scope stands for (OpenID Connect Core 5.4). */
+export const scopeClaims = {
+  profile: [
+    'name',
+    'family_name',
+    'given_name',
+    'nickname',
+    'picture',
+    'gender',
+    'birthdate',
+    'zoneinfo',
+    'locale',
+    'updated_at',
+  ],
+  email: ['email', 'email_verified'],
+  linked_accounts: ['linked_accounts'],
+} as const
+
+export interface MemberAccount extends Account {
+  member: Member
+}
+
+/**
+ * The single authority on who a token or session speaks for: asked at every grant, refresh and userinfo request. A
+ * member who was suspended or deleted is not found; nor is one for a token from before their sessions were ended.
+ */
+export function findMemberAccount(db: Db): FindAccount {
+  return async (ctx, sub, token): Promise<MemberAccount | undefined> => {
+    if (!/^[0-9a-f-]{36}$/.test(sub)) return undefined
+    const member = await findActiveMember(db, sub)
+    if (!member) return undefined
+    const issuedAt = token && ('iiat' in token && typeof token.iiat === 'number' ? token.iiat : token.iat)
+    if (issuedAt !== undefined && isSessionEnded(member, new Date(issuedAt * 1000))) return undefined
+    return { accountId: member.id, member, claims: (_use, scope) => memberClaims(db, ctx, member, scope) }
+  }
+}
+
+async function memberClaims(
+  db: Db,
+  ctx: KoaContextWithOIDC,
+  member: Member,
+  scope: string,
+): Promise<AccountClaims> {
+  const scopes = new Set(scope.split(' '))
+  const email = scopes.has('email')
+    ? await db.contactPoint.findFirst({ where: { memberId: member.id, kind: 'email', isPrimary: true } })
+    : null
+  const linkedAccounts = scopes.has('linked_accounts') ? await disclosedLinks(db, ctx, member.id) : undefined
+  return {
+    sub: member.id,
+    ...(scopes.has('profile') && profileClaims(member)),
+    ...(email && { email: email.value, email_verified: true }),
+    ...(linkedAccounts && { linked_accounts: linkedAccounts }),
+  }
+}
+
+function profileClaims(member: Member): Record<string, unknown> {
+  const claims = {
+    name: member.name,
+    family_name: member.familyName,
+    given_name: member.givenName,
+    nickname: member.nickname,
+    picture: member.picture,
+    gender: member.gender,
+    birthdate: member.birthdate,
+    zoneinfo: member.zoneinfo,
+    locale: member.locale,
+    updated_at: Math.floor(member.updatedAt.getTime() / 1000),
+  }
+  return Object.fromEntries(Object.entries(claims).filter(([, value]) => value !== null))
+}
+
+/** The linked accounts this client may see: of connections it is allowed, and none without. The scope was granted already. */
+async function disclosedLinks(
+  db: Db,
+  ctx: KoaContextWithOIDC,
+  memberId: string,
+): Promise<Record<string, string>[] | undefined> {
+  const allowed = ctx.oidc.client?.allowedConnections
+  if (!Array.isArray(allowed) || allowed.length === 0) return undefined
+  const identities = await db.federatedIdentity.findMany({
+    where: { memberId, connectionId: { in: allowed } },
+    orderBy: { linkedAt: 'asc' },
+  })
+  return identities.map(({ connectionId, issuer, subject, linkedAt }) => ({
+    connection: connectionId,
+    issuer,
+    subject,
+    linked_at: linkedAt.toISOString(),
+  }))
+}

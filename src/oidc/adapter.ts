@@ -1,0 +1,63 @@
+import { type Adapter, type AdapterFactory, type AdapterPayload, errors } from 'oidc-provider'
+import { type Db, isDbUnavailable } from '../store/db.ts'
+import { type Ephemeral, StoreUnavailable } from '../store/ephemeral.ts'
+import { findClientMetadata } from './client.ts'
+import { grantAdapter, refreshTokenAdapter } from './durable-adapter.ts'
+import { ephemeralAdapter } from './ephemeral-adapter.ts'
+
+export type EngineAdapter = Adapter
+export type EnginePayload = AdapterPayload
+
+/**
+ * Where each of the engine's models lives: what must never be lost in PostgreSQL, the rest in the ephemeral store.
+ * A store that cannot be reached is told as such: 503, try again.
+ */
+export function engineAdapter(db: Db, store: Ephemeral, now: () => Date): AdapterFactory {
+  return (model) => answering503(select(model, db, store, now))
+}
+
+function select(model: string, db: Db, store: Ephemeral, now: () => Date): EngineAdapter {
+  switch (model) {
+    case 'Grant':
+      return grantAdapter(db, now)
+    case 'RefreshToken':
+      return refreshTokenAdapter(db, now)
+    case 'Client':
+      return { ...readOnly, find: (id) => findClientMetadata(db, id, now()) }
+    default:
+      return ephemeralAdapter(model, store, db, now)
+  }
+}
+
+const unsupported = () => Promise.reject(new Error('the engine does not write this model'))
+
+/** Clients are written by administrators, never by the engine. */
+const readOnly: EngineAdapter = {
+  upsert: unsupported,
+  find: unsupported,
+  findByUid: unsupported,
+  findByUserCode: unsupported,
+  consume: unsupported,
+  destroy: unsupported,
+  revokeByGrantId: unsupported,
+}
+
+function answering503(adapter: EngineAdapter): EngineAdapter {
+  const guard =
+    <A extends unknown[], R>(operation: (...args: A) => Promise<R>) =>
+    (...args: A): Promise<R> =>
+      operation(...args).catch((cause: unknown) => {
+        if (!(cause instanceof StoreUnavailable) && !isDbUnavailable(cause)) throw cause
+        const error = new errors.TemporarilyUnavailable('a store is unavailable, try again')
+        throw Object.assign(error, { status: 503, statusCode: 503, cause })
+      })
+  return {
+    upsert: guard(async (id, payload, expiresIn) => adapter.upsert(id, payload, expiresIn)),
+    find: guard(async (id) => adapter.find(id)),
+    findByUid: guard(async (uid) => adapter.findByUid(uid)),
+    findByUserCode: guard(async (userCode) => adapter.findByUserCode(userCode)),
+    consume: guard(async (id) => adapter.consume(id)),
+    destroy: guard(async (id) => adapter.destroy(id)),
+    revokeByGrantId: guard(async (grantId) => adapter.revokeByGrantId(grantId)),
+  }
+}

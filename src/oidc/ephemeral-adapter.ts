@@ -1,0 +1,70 @@
+import { errors } from 'oidc-provider'
+import { digest } from '../security/digest.ts'
+import type { Db } from '../store/db.ts'
+import type { Ephemeral } from '../store/ephemeral.ts'
+import type { EngineAdapter, EnginePayload } from './adapter.ts'
+
+/** The engine accepts a stored entry this long after its `exp` (clockTolerance), so it is kept that much longer. */
+export const clockToleranceSeconds = 15
+/** Longer than anything that is consumed lives (device codes: 600 s), so that a mark outlives what it marks. */
+const consumedMarkSeconds = 3600
+
+/**
+ * The engine's short-lived entities: lost with the store, at the price of signing in again. Each step is one command
+ * on one key, or on two keys of one hash tag.
+ */
+export function ephemeralAdapter(model: string, store: Ephemeral, db: Db, now: () => Date): EngineAdapter {
+  const key = (id: string) => `oidc:{${model}:${id}}`
+  const consumedKey = (id: string) => `${key(id)}:consumed`
+  const pointer = (kind: string, value: string) => `oidc:${kind}:${value}`
+
+  const find = async (id: string): Promise<EnginePayload | undefined> => {
+    const [stored, consumed] = await store.getMany([key(id), consumedKey(id)])
+    if (!stored) return undefined
+    return { ...JSON.parse(stored), ...(consumed && { consumed: Number(consumed) }) }
+  }
+  const follow = async (kind: string, value: string) => {
+    const id = await store.get(pointer(kind, value))
+    return id === undefined ? undefined : find(id)
+  }
+
+  return {
+    async upsert(id, payload, expiresIn) {
+      const ttl = Math.max(1, Math.ceil(expiresIn ?? 0)) + clockToleranceSeconds
+      // The entity before its pointers: a pointer never leads to nothing.
+      await store.set(key(id), JSON.stringify(payload), ttl)
+      if (model === 'Session' && payload.uid) await store.set(pointer('session', payload.uid), id, ttl)
+      if (payload.userCode) await store.set(pointer('user-code', payload.userCode), id, ttl)
+    },
+    find,
+    findByUid: (uid) => follow('session', uid),
+    findByUserCode: (userCode) => follow('user-code', userCode),
+    async consume(id) {
+      if (
+        await store.setIfAbsent(
+          consumedKey(id),
+          String(Math.floor(now().getTime() / 1000)),
+          consumedMarkSeconds,
+        )
+      )
+        return
+      if (model === 'PushedAuthorizationRequest')
+        throw new errors.InvalidRequestUri('request_uri was already used')
+      // RFC 6749 section 4.1.2: a code used twice ends the tokens it gave, also when the two uses raced.
+      const entity = await find(id)
+      if (entity?.grantId) await db.grant.deleteMany({ where: { id: entity.grantId } })
+      throw new errors.InvalidGrant(`${model} was already used`)
+    },
+    destroy: (id) => store.delete(key(id)),
+    // Every use of a token reads its grant again, so deleting the grant has ended them all.
+    revokeByGrantId: async () => {},
+  }
+}
+
+/** RFC 7523 section 3 (7), RFC 9449 section 11.1: of any number of presentations of one `jti`, one is the first. */
+export function replayGuard(store: Ephemeral, now: () => Date) {
+  return (issuer: string, jti: string, expiresAt: number): Promise<boolean> => {
+    const ttl = Math.max(1, Math.ceil(expiresAt - now().getTime() / 1000)) + 2 * clockToleranceSeconds
+    return store.setIfAbsent(`oidc:jti:${digest(`${issuer}\0${jti}`)}`, '1', ttl)
+  }
+}

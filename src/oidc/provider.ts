@@ -1,0 +1,34 @@
+import mount from 'koa-mount'
+import { Provider } from 'oidc-provider'
+import type { HttpMiddleware } from '../http/context.ts'
+import { pinOrigin } from '../http/origin.ts'
+import type { Outbound } from '../http/outbound.ts'
+import type { Logger } from '../telemetry/logger.ts'
+import { isClientSecret } from './client.ts'
+import { type EngineData, type EngineDeps, engineConfiguration } from './configuration.ts'
+import { replayGuard } from './ephemeral-adapter.ts'
+
+export interface Engine {
+  provider: Provider
+  middleware: HttpMiddleware
+}
+
+/** The only place an engine is made: from data, with everything that hangs on it, so that it can be made anew at any time. */
+export function buildEngine(data: EngineData, deps: EngineDeps & { log: Logger; fetch: Outbound }): Engine {
+  const provider = new Provider(data.issuer, {
+    ...engineConfiguration(data, deps),
+    fetch: (input, init) => deps.fetch(input instanceof Request ? input.url : input, init),
+  })
+  pinOrigin(provider, data.issuer)
+
+  // Secrets are stored as digests (RFC 9700 section 2.5 leaves the form to us); the engine would compare the text itself.
+  provider.Client.prototype.compareClientSecret = function compare(presented: string) {
+    return typeof this.clientSecret === 'string' && isClientSecret(presented, this.clientSecret)
+  }
+  // The engine's own check looks first and stores after: two presentations at once would both be first.
+  provider.ReplayDetection.unique = replayGuard(deps.store, deps.now)
+
+  // Without a listener an unexpected exception would leave no trace.
+  provider.on('server_error', (_ctx, error) => deps.log.error({ err: error }, 'engine failed'))
+  return { provider, middleware: mount(provider) as unknown as HttpMiddleware }
+}
