@@ -1,0 +1,123 @@
+import Router from '@koa/router'
+import { findConnection, getUsableConnection, presentConnection } from '../connections/connection.ts'
+import type { UpstreamAnswer } from '../connections/connector.ts'
+import {
+  type PendingAuthorization,
+  peekPendingAuthorization,
+  takePendingAuthorization,
+} from '../connections/pending-authorization.ts'
+import { recordEvent } from '../events/outbox.ts'
+import type { HttpContext, HttpState } from '../http/context.ts'
+import { queryParameter } from '../http/input.ts'
+import { render } from '../http/render.ts'
+import { seeOther } from '../http/signed-in.ts'
+import { Problem } from '../problem.ts'
+import type { LinkTransaction } from './transaction.ts'
+import { findLatestTransaction, linkBrowsers, sendToUpstream, type TripDeps } from './upstream-trip.ts'
+
+/** Where upstreams send browsers back to. The answer is judged, then the browser goes on to the transaction's own page. */
+export function callbackRoutes(deps: TripDeps): Router<HttpState> {
+  const router = new Router<HttpState>()
+  router.get('/connections/:id/callback', (ctx) => receiveAnswer(deps, ctx, String(ctx.params.id)))
+  return router
+}
+
+async function receiveAnswer(deps: TripDeps, ctx: HttpContext, connectionId: string): Promise<void> {
+  const pending = await matchPending(deps, ctx, connectionId)
+  if (!pending) return recover(deps, ctx, connectionId)
+
+  const transaction = await deps.transactions.get(pending.transactionId, [pending.browser])
+  const answer = await judge(deps, ctx, pending).catch((error: unknown) => failed(ctx, error))
+  if (answer.outcome === 'verified') {
+    const { identity, tokens } = answer
+    const sealedTokens = deps.transactions.sealTokens(transaction.id, tokens)
+    // Once proved, the transaction is about this one account and no other.
+    if (transaction.proved) throw new Problem('transaction_over')
+    await deps.transactions.change(transaction, { proved: { identity, sealedTokens } })
+    return seeOther(ctx, pageOf(transaction))
+  }
+  const notice = answer.outcome === 'cancelled' ? 'declined' : 'link_failed'
+  await endTransaction(deps, ctx, transaction, notice)
+}
+
+/**
+ * The trip this answer belongs to: same state, same connection, same browser, and only once. RFC 9700 sections 4.4
+ * and 4.7: state bound to the browser, a callback of its own for each upstream.
+ */
+async function matchPending(
+  deps: TripDeps,
+  ctx: HttpContext,
+  connectionId: string,
+): Promise<PendingAuthorization | undefined> {
+  const state = queryParameter(ctx, 'state')
+  if (!state) return undefined
+  const pending = await peekPendingAuthorization(deps.store, state)
+  if (!pending || pending.connectionId !== connectionId || !linkBrowsers(ctx).includes(pending.browser))
+    return undefined
+  return takePendingAuthorization(deps.store, state)
+}
+
+async function judge(
+  deps: TripDeps,
+  ctx: HttpContext,
+  pending: PendingAuthorization,
+): Promise<UpstreamAnswer> {
+  const connection = await getUsableConnection(deps.db, pending.connectionId)
+  return deps.connector.complete(connection, pending.attempt, new URLSearchParams(ctx.querystring))
+}
+
+/** What the upstream did wrong, or its absence, ends the trip and not the visit: the member may try again or go another way. */
+function failed(ctx: HttpContext, error: unknown): UpstreamAnswer {
+  if (!(error instanceof Problem) || !/^(un|up|conn)/.test(error.code)) throw error
+  ctx.state.log.warn({ problem: error.code, err: error.cause }, 'upstream answer not usable')
+  return { outcome: 'refused', error: error.code }
+}
+
+/**
+ * An answer that belongs to no trip of this browser. LINE's auto login ends like this when it comes back in another
+ * browser than it left; then one new trip is made, without auto login. The received code is never used.
+ * @see https://developers.line.biz/en/docs/line-login/how-to-handle-auto-login-failure/
+ */
+async function recover(deps: TripDeps, ctx: HttpContext, connectionId: string): Promise<void> {
+  const latest = await findLatestTransaction(deps, ctx, connectionId)
+  if (latest && !latest.proved && latest.retries === 0) {
+    const again = await deps.transactions.change(latest, { retries: 1 })
+    return sendToUpstream(deps, ctx, again, { forceSignIn: false, isRetry: true })
+  }
+  const connection = await findConnection(deps.db, connectionId)
+  if (!connection) throw new Problem('connection_unavailable')
+  await recordEvent(
+    deps.db,
+    { type: 'link.refused', data: { connectionId, reason: 'state_mismatch' } },
+    ctx.state.now,
+  )
+  ctx.status = 400
+  const retryUrl = latest && !latest.proved ? pageOf(latest) : undefined
+  render(ctx, 'linking/restart', {
+    connection: presentConnection(connection, ctx.state.locale),
+    retryUrl,
+    startUrl: '/account',
+  })
+}
+
+async function endTransaction(
+  deps: TripDeps,
+  ctx: HttpContext,
+  transaction: LinkTransaction,
+  notice: 'declined' | 'link_failed',
+): Promise<void> {
+  const { connectionId, memberId } = transaction
+  const after =
+    transaction.purpose === 'link'
+      ? `/account?notice=${notice}&connection=${connectionId}`
+      : `/interaction/${transaction.interactionUid}?notice=${notice}&connection=${connectionId}`
+  if (await deps.transactions.burn(transaction, after)) {
+    const who = memberId ? { memberId } : {}
+    await recordEvent(deps.db, { type: 'link.declined', ...who, data: { connectionId } }, ctx.state.now)
+  }
+  seeOther(ctx, after)
+}
+
+function pageOf({ purpose, id, interactionUid }: LinkTransaction): string {
+  return purpose === 'link' ? `/link/${id}` : `/interaction/${interactionUid}`
+}

@@ -1,0 +1,52 @@
+import { z } from 'zod'
+import type { VerifiedIdentity } from '../connections/connector.ts'
+import { findEmail } from '../members/contact-point.ts'
+import type { Tx } from '../store/db.ts'
+import type { FederatedIdentity } from '../store/generated/client.ts'
+import type { LinkFacts } from './decide.ts'
+
+/** Who an upstream account is, in the whole world: never its address, never its name. */
+export interface FederatedIdentifier {
+  issuer: string
+  subject: string
+}
+
+const storedProfile = z.object({ name: z.string().optional(), email: z.string().optional() })
+
+export function findIdentity(
+  tx: Tx,
+  { issuer, subject }: FederatedIdentifier,
+): Promise<FederatedIdentity | null> {
+  return tx.federatedIdentity.findUnique({ where: { issuer_subject: { issuer, subject } } })
+}
+
+/** The name the upstream knows this account by, for pages. */
+export function displayNameOf(profile: unknown): string | undefined {
+  const parsed = storedProfile.safeParse(profile)
+  return parsed.data?.name ?? parsed.data?.email
+}
+
+/** Collects what `decideLink` needs. */
+export async function gatherFacts(
+  tx: Tx,
+  identity: VerifiedIdentity,
+  acting: string | undefined,
+): Promise<LinkFacts> {
+  const { connectionId, profile } = identity
+  const [linked, own, holder] = await Promise.all([
+    findIdentity(tx, identity),
+    acting ? tx.federatedIdentity.findFirst({ where: { memberId: acting, connectionId } }) : null,
+    profile.email && isPlainAddress(profile.email) ? findEmail(tx, profile.email) : null,
+  ])
+  return {
+    linkedTo: linked?.memberId,
+    acting,
+    sameEmail: holder?.memberId,
+    hasAnotherIdentity: own !== null && own.id !== linked?.id,
+  }
+}
+
+/** An upstream's address counts as a hint only in its plainest form: see `emailAddress`. */
+function isPlainAddress(text: string): boolean {
+  return /^[^\s@"(),:;<>[\]\\]+@[^\s@"(),:;<>[\]\\]+\.[^\s@"(),:;<>[\]\\]+$/.test(text)
+}

@@ -1,0 +1,50 @@
+import { findConnection } from '../connections/connection.ts'
+import type { UpstreamTokens } from '../connections/connector.ts'
+import type { OidcConnector } from '../connections/oidc.ts'
+import type { Sink } from '../events/dispatcher.ts'
+import type { Sealer } from '../security/seal.ts'
+import type { Db, Tx } from '../store/db.ts'
+import type { FederatedIdentity } from '../store/generated/client.ts'
+
+export interface TokenVault {
+  sealer: Sealer
+}
+
+type TokenOwner = Pick<FederatedIdentity, 'id' | 'connectionId' | 'issuer' | 'subject'>
+
+/** Keeps the upstream's tokens, sealed, under the id of the identity they belong to; newer ones take their place. */
+export async function storeTokens(
+  tx: Tx,
+  { sealer }: TokenVault,
+  owner: TokenOwner,
+  tokens: UpstreamTokens,
+  now: Date,
+): Promise<void> {
+  const { id, connectionId, issuer, subject } = owner
+  const sealed = sealer.seal(JSON.stringify(tokens), sealContext(id))
+  const row = { connectionId, issuer, subject, sealed, storedAt: now }
+  await tx.upstreamToken.upsert({ where: { id }, create: { id, ...row }, update: row })
+}
+
+/** The link is over: nobody gets these tokens any more but the upstream, which is told that they end. */
+export async function discardTokens(tx: Tx, identityId: string, now: Date): Promise<void> {
+  await tx.upstreamToken.updateMany({ where: { id: identityId }, data: { discardedAt: now } })
+}
+
+/**
+ * Sink: after an unlink, revokes (LINE: deauthorizes) at the upstream, then destroys the tokens. Told again it finds
+ * nothing left to do; while the upstream does not answer it is tried again.
+ */
+export function upstreamSink(db: Db, { sealer }: TokenVault, connector: OidcConnector): Sink {
+  return async (event) => {
+    if (event.type !== 'identity.unlinked') return
+    const { identityId, connectionId } = event.data
+    const row = await db.upstreamToken.findUnique({ where: { id: identityId } })
+    const connection = await findConnection(db, connectionId)
+    if (!row?.discardedAt || !connection) return
+    await connector.revoke(connection, JSON.parse(sealer.open(row.sealed, sealContext(identityId))))
+    await db.upstreamToken.deleteMany({ where: { id: identityId } })
+  }
+}
+
+const sealContext = (identityId: string) => `upstream tokens ${identityId}`
