@@ -1,0 +1,26 @@
+import type { SignIn } from '../members/authentication.ts'
+import type { Ephemeral } from '../store/ephemeral.ts'
+
+/** What the steps of one interaction have learned so far. Reached only with the interaction's own cookie. */
+export interface Flow {
+  signIn?: SignIn & { at: number }
+  registrationId?: string
+  recoveryId?: string
+  /** The link transaction of an upstream sign-in. */
+  transactionId?: string
+}
+
+const ttlSeconds = 3600
+
+export async function readFlow(store: Ephemeral, uid: string): Promise<Flow> {
+  const stored = await store.get(`flow:${uid}`)
+  return stored ? JSON.parse(stored) : {}
+}
+
+export async function saveFlow(store: Ephemeral, uid: string, flow: Flow): Promise<void> {
+  await store.set(`flow:${uid}`, JSON.stringify(flow), ttlSeconds)
+}
+
+export async function forgetFlow(store: Ephemeral, uid: string): Promise<void> {
+  await store.delete(`flow:${uid}`)
+}

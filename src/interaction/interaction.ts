@@ -1,0 +1,116 @@
+import { errors, type Provider } from 'oidc-provider'
+import { getUsableConnection } from '../connections/connection.ts'
+import type { HttpContext } from '../http/context.ts'
+import { seeOther } from '../http/signed-in.ts'
+import { displayNameOf } from '../linking/identity.ts'
+import type { LinkDeps } from '../linking/link.routes.ts'
+import { linkBrowsers } from '../linking/upstream-trip.ts'
+import type { RecoveryDeps } from '../members/recovery.ts'
+import { accountClientId } from '../oidc/account-client.ts'
+import { clientName } from '../oidc/client.ts'
+import type { CurrentProvider } from '../oidc/session.ts'
+import { Problem } from '../problem.ts'
+import { type Flow, readFlow, saveFlow } from './flow.ts'
+
+export interface InteractionDeps extends LinkDeps, RecoveryDeps {
+  provider: CurrentProvider
+  passwordMinLength: number
+}
+
+type Details = Awaited<ReturnType<Provider['interactionDetails']>>
+
+/** One authorization that waits for the person in front of this browser. */
+export interface Interaction {
+  uid: string
+  details: Details
+  flow: Flow
+}
+
+/**
+ * The interaction of this address, and only in the browser it was begun in: its cookie says so.
+ * @throws Problem interaction_over
+ */
+export async function loadInteraction(
+  { provider, store }: InteractionDeps,
+  ctx: HttpContext & { params: { uid?: string } },
+): Promise<Interaction> {
+  const details = await provider()
+    .interactionDetails(ctx.req, ctx.res)
+    .catch((error: unknown) => {
+      throw error instanceof errors.SessionNotFound
+        ? new Problem('interaction_over', { cause: error })
+        : error
+    })
+  if (details.uid !== ctx.params.uid) throw new Problem('interaction_over')
+  return { uid: details.uid, details, flow: await readFlow(store, details.uid) }
+}
+
+/** The steps that lead to a sign-in; asking for consent is another matter. @throws Problem interaction_over */
+export function requireSignInPrompt({ details }: Interaction): void {
+  if (details.prompt.name !== 'login' && details.prompt.name !== 'create')
+    throw new Problem('interaction_over')
+}
+
+/** The relying party as the page names it; our own pages are none. */
+export async function presentClient(
+  { db }: InteractionDeps,
+  ctx: HttpContext,
+  { details }: Interaction,
+): Promise<{ name: string } | undefined> {
+  const id = String(details.params.client_id)
+  if (id === accountClientId) return undefined
+  const name = await clientName(db, id, ctx.state.locale)
+  return name ? { name } : undefined
+}
+
+/** A session exists, but the relying party, or a change of something that matters, wants a fresh proof. */
+export function mustSignInAfresh({ details }: Interaction): boolean {
+  return details.session?.accountId !== undefined
+}
+
+/** Ends the interaction with a result and returns the address at which the engine takes over. */
+export async function submit(
+  { provider }: InteractionDeps,
+  ctx: HttpContext,
+  result: Record<string, unknown>,
+): Promise<string> {
+  return provider().interactionResult(
+    ctx.req,
+    ctx.res,
+    result as Parameters<Provider['interactionResult']>[2],
+  )
+}
+
+/** For steps: keeps what is known now and returns to the dispatcher. */
+export async function proceed(
+  { store }: InteractionDeps,
+  ctx: HttpContext,
+  { uid }: Interaction,
+  flow: Flow,
+): Promise<void> {
+  await saveFlow(store, uid, flow)
+  seeOther(ctx, `/interaction/${uid}`)
+}
+
+/** The upstream account this interaction waits to give a member to, if there is one. */
+export async function pendingIdentity(
+  { db, transactions }: InteractionDeps,
+  ctx: HttpContext,
+  { flow }: Interaction,
+) {
+  if (!flow.transactionId) return undefined
+  const transaction = await transactions
+    .get(flow.transactionId, linkBrowsers(ctx))
+    .catch((error: unknown) => {
+      if (error instanceof Problem) return undefined
+      throw error
+    })
+  if (!transaction?.proved) return undefined
+  const { identity } = transaction.proved
+  const connection = await getUsableConnection(db, identity.connectionId)
+  const shown = {
+    connectionName: connection.name[ctx.state.locale],
+    displayName: displayNameOf(identity.profile),
+  }
+  return { identity, transaction, shown }
+}

@@ -1,0 +1,39 @@
+import type { LinkDecision } from '../linking/decide.ts'
+
+/** What is known of an authorization that waits for the person. */
+export interface InteractionState {
+  /** The engine's prompt. */
+  prompt: string
+  /** Somebody has proved to be a member in this interaction. */
+  signedIn: boolean
+  registering: boolean
+  recovering: boolean
+  /** Set once an upstream has vouched for somebody in this interaction. */
+  link: LinkDecision['action'] | undefined
+}
+
+export type Step =
+  | 'sign_in'
+  | 'sign_up'
+  | 'verify_email'
+  | 'reset_password'
+  | 'accept_identity'
+  | 'confirm_link'
+  | 'grant_consent'
+  | 'finish'
+
+/**
+ * The one place that orders the steps of an authorization. A step never sends the browser to another step: it saves
+ * what it learned and returns here.
+ */
+export function nextStep({ prompt, signedIn, registering, recovering, link }: InteractionState): Step {
+  if (prompt === 'consent') return 'grant_consent'
+  if (link === 'sign_in') return 'accept_identity'
+  // A conflict is told on the link's own page, where the member who is signed in by now can read it.
+  if (link === 'ask_to_link' || link === 'refuse') return 'confirm_link'
+  if (signedIn) return 'finish'
+  if (registering) return 'verify_email'
+  if (recovering) return 'reset_password'
+  if (link === 'register') return 'sign_up'
+  return prompt === 'create' && link === undefined ? 'sign_up' : 'sign_in'
+}
