@@ -21,6 +21,8 @@ const problems = {
   unexpected_upstream_answer: 502,
   authorization_not_found: 400,
   interaction_over: 400,
+  authorization_refused: 400,
+  client_unavailable: 400,
   code_wrong: 422,
   code_used_up: 410,
   payload_too_large: 413,

@@ -1,12 +1,12 @@
 import { z } from 'zod'
 import { recordEvent } from '../events/outbox.ts'
-import type { Locale } from '../http/i18n.ts'
+import { type Locale, localizedName } from '../http/i18n.ts'
 import { Problem } from '../problem.ts'
 import type { Sealer } from '../security/seal.ts'
 import type { Db, Tx } from '../store/db.ts'
 import type { Connection as ConnectionRow } from '../store/generated/client.ts'
 import { kindOf } from './kinds.ts'
-import { type Connection, connectionSettings, kinds, localizedName } from './settings.ts'
+import { type Connection, connectionSettings, kinds } from './settings.ts'
 
 const upstreamIssuer = z
   .url({ protocol: /^https?$/ })

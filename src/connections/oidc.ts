@@ -183,7 +183,7 @@ async function readIdentity(
 
   const { userinfo_endpoint: userinfoEndpoint } = configuration.serverMetadata()
   const complete = typeof claims.name === 'string' && typeof claims.email === 'string'
-  const userinfo =
+  const userinfo: Record<string, unknown> =
     !complete && userinfoEndpoint
       ? await client.fetchUserInfo(configuration, tokens.access_token, claims.sub)
       : {}

@@ -25,13 +25,21 @@ export async function savePendingAuthorization(
   await store.set(`pending:${pending.attempt.state}`, JSON.stringify(pending), ttlSeconds)
 }
 
+/** Looks without taking: an answer that reaches the wrong browser must not spoil the right one's. */
+export async function peekPendingAuthorization(
+  store: Ephemeral,
+  state: string,
+): Promise<PendingAuthorization | undefined> {
+  const stored = isState(state) ? await store.get(`pending:${state}`) : undefined
+  return stored ? JSON.parse(stored) : undefined
+}
+
 /** Takes what `state` was made for: exactly one answer is ever matched to it. */
 export async function takePendingAuthorization(
   store: Ephemeral,
   state: string,
 ): Promise<PendingAuthorization | undefined> {
-  if (!/^[\w-]{20,100}$/.test(state)) return undefined
-  const stored = await store.take(`pending:${state}`)
+  const stored = isState(state) ? await store.take(`pending:${state}`) : undefined
   return stored ? JSON.parse(stored) : undefined
 }
 
@@ -39,3 +47,5 @@ export async function takePendingAuthorization(
 export function newAttempt(random: Random, rest: Omit<Attempt, 'state' | 'nonce' | 'codeVerifier'>): Attempt {
   return { ...rest, state: random.token(), nonce: random.token(), codeVerifier: random.token() }
 }
+
+const isState = (text: string) => /^[\w-]{20,100}$/.test(text)

@@ -1,12 +1,9 @@
 import { z } from 'zod'
+import type { LocalizedName } from '../http/i18n.ts'
 import type { Connection as ConnectionRow } from '../store/generated/client.ts'
 
 export const kinds = ['oidc', 'line'] as const
 export type KindName = (typeof kinds)[number]
-
-/** A name in both languages: members see the one of their page. */
-export const localizedName = z.object({ ja: z.string().min(1).max(60), en: z.string().min(1).max(60) })
-export type LocalizedName = z.infer<typeof localizedName>
 
 /** What is particular to one upstream. */
 export const connectionSettings = z.object({

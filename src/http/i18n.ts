@@ -1,9 +1,14 @@
 import { readFileSync } from 'node:fs'
 import { IntlMessageFormat } from 'intl-messageformat'
 import Negotiator from 'negotiator'
+import { z } from 'zod'
 
 export const locales = ['ja', 'en'] as const
 export type Locale = (typeof locales)[number]
+/** A name in every language: a page shows the one of its own. */
+export const localizedName = z.object({ ja: z.string().min(1).max(60), en: z.string().min(1).max(60) })
+export type LocalizedName = z.infer<typeof localizedName>
+
 export type MessageParams = Record<string, string | number | Date>
 
 /** A message in the reader's language, as plain text: the view escapes it. An unknown key is a bug and throws. */

@@ -1,0 +1,160 @@
+import Router from '@koa/router'
+import Koa from 'koa'
+import type { Config } from './config/config.ts'
+import { createOidcConnector } from './connections/oidc.ts'
+import { auditSink } from './events/audit.ts'
+import { type Dispatcher, startDispatcher } from './events/dispatcher.ts'
+import type { StoredEvent } from './events/event.ts'
+import type { HttpContext, HttpMiddleware, HttpState, Site } from './http/context.ts'
+import { toLocale } from './http/i18n.ts'
+import { pinOrigin } from './http/origin.ts'
+import type { Outbound } from './http/outbound.ts'
+import { render } from './http/render.ts'
+import { returnTo } from './http/return-to.ts'
+import { forms, localeCookie, shell } from './http/shell.ts'
+import { seeOther } from './http/signed-in.ts'
+import { interactionRoutes } from './interaction/interaction.routes.ts'
+import { linkingAccountRoutes } from './linking/account.routes.ts'
+import { callbackRoutes } from './linking/callback.routes.ts'
+import { type LinkDeps, linkRoutes } from './linking/link.routes.ts'
+import { linkingMail } from './linking/mail.ts'
+import { upstreamSink } from './linking/token-vault.ts'
+import { linkTransactions } from './linking/transaction.ts'
+import { createMailer } from './mail/mailer.ts'
+import { memberAccountRoutes } from './members/account.routes.ts'
+import { createPasswordHasher, type HashCost } from './members/credentials/password.ts'
+import { emailCodes } from './members/email-code.ts'
+import { memberMail } from './members/mail.ts'
+import { accountReturnPath, accountSignInUrl, accountSignOutUrl } from './oidc/account-client.ts'
+import { buildEngine } from './oidc/provider.ts'
+import { readSession } from './oidc/session.ts'
+import { loadSigningKeys } from './oidc/signing-key.ts'
+import type { Random } from './security/random.ts'
+import { createSealer } from './security/seal.ts'
+import type { Db } from './store/db.ts'
+import type { Ephemeral } from './store/ephemeral.ts'
+import type { Logger } from './telemetry/logger.ts'
+
+/** What a server stands on. Everything that is not a pure function of these is in here. */
+export interface Resources {
+  config: Config
+  db: Db
+  store: Ephemeral
+  random: Random
+  now: () => Date
+  log: Logger
+  fetch: Outbound
+  isDraining: () => boolean
+  hashCost?: HashCost
+}
+
+export interface App {
+  koa: Koa<HttpState>
+  dispatcher: Dispatcher
+}
+
+/** At most this many passwords are hashed at once: the thread pool has four threads, and signing needs some. */
+const concurrentHashes = 2
+
+/** The composition root: the only place that knows every feature. */
+export async function createApp(resources: Resources): Promise<App> {
+  const { config, db, store, random, now, log, fetch, isDraining } = resources
+  const issuer = config.ISSUER
+  const sealer = createSealer(config.SECRET_KEYS)
+  const codes = emailCodes(store, random, config.SECRET_KEYS[0] ?? '')
+  const hasher = createPasswordHasher(concurrentHashes, resources.hashCost)
+  const connector = createOidcConnector({ sealer, fetch, now })
+  const signInUrl = accountSignInUrl(issuer)
+
+  const jwks = await loadSigningKeys(db, sealer, random, now())
+  const engine = buildEngine({ issuer, cookieKeys: config.COOKIE_KEYS, jwks }, { db, store, now, log, fetch })
+  const provider = () => engine.provider
+
+  const linking: LinkDeps = {
+    db,
+    store,
+    random,
+    issuer,
+    connector,
+    transactions: linkTransactions(store, random, sealer),
+    vault: { sealer },
+    signInUrl,
+    recentSeconds: config.RECENT_SIGN_IN_SECONDS,
+    termsVersion: config.TERMS_VERSION,
+  }
+  const { PASSWORD_MIN_LENGTH: passwordMinLength } = config
+  const { recentSeconds } = linking
+
+  const site: Site = {
+    issuer,
+    serviceName: config.SERVICE_NAME,
+    termsUrl: config.TERMS_URL,
+    privacyUrl: config.PRIVACY_URL,
+  }
+  const koa = new Koa<HttpState>({
+    keys: config.COOKIE_KEYS,
+    proxy: config.TRUST_PROXY > 0,
+    maxIpsCount: config.TRUST_PROXY,
+  })
+  pinOrigin(koa, issuer)
+  const probes = { database: () => db.$queryRaw`SELECT 1`, store: () => store.ping() }
+  for (const middleware of shell({ site, random, now, log, probes, isDraining })) koa.use(middleware)
+
+  const pages = [
+    frontRoutes(issuer),
+    interactionRoutes({ ...linking, provider, codes, hasher, passwordMinLength }),
+    linkingAccountRoutes(linking),
+    memberAccountRoutes({ db, store, hasher, signInUrl, passwordMinLength, recentSeconds }),
+    linkRoutes(linking),
+    callbackRoutes(linking),
+  ]
+  const ours = new Router<HttpState>()
+  for (const middleware of [...forms(issuer), readSession(db, provider)]) ours.use(middleware)
+  for (const page of pages) ours.use(page.routes())
+  koa.use(ours.routes() as HttpMiddleware)
+  koa.use(engine.middleware)
+  koa.on('error', (error) => log.error({ err: error }, 'request failed outside the shell'))
+
+  const send = createMailer(config.SMTP_URL, config.MAIL_FROM, config.SERVICE_NAME, log)
+  const mail = async (event: StoredEvent) => {
+    const message =
+      (await memberMail({ db, store, codes, issuer }, event)) ?? (await linkingMail({ db, issuer }, event))
+    if (message) await send(message)
+  }
+  const sinks = { audit: auditSink(db, now), mail, upstream: upstreamSink(db, linking.vault, connector) }
+  return { koa, dispatcher: startDispatcher({ db, sinks, now, log }) }
+}
+
+/** The front door, and what belongs to no feature. */
+function frontRoutes(issuer: string): Router<HttpState> {
+  const router = new Router<HttpState>()
+  const signInUrl = accountSignInUrl(issuer)
+  router.get('/', (ctx) => (ctx.state.session ? seeOther(ctx, '/account') : render(ctx, 'members/home')))
+  router.get('/sign-up', (ctx) =>
+    seeOther(ctx, ctx.state.session ? '/account' : `${signInUrl('/account')}&prompt=create`),
+  )
+  router.get(accountReturnPath, (ctx) => {
+    const { state, error } = ctx.query
+    // Who cancels signing in to our own pages is back at the front door.
+    seeOther(ctx, error ? '/' : returnTo(typeof state === 'string' ? state : undefined, issuer, '/account'))
+  })
+  router.post('/account/sign-out', (ctx) => seeOther(ctx, accountSignOutUrl(issuer)))
+  router.post('/locale', (ctx) => chooseLocale(ctx, issuer))
+  return router
+}
+
+function chooseLocale(ctx: HttpContext, issuer: string): void {
+  const { to, return_to: back } = (ctx.request as { body?: Record<string, unknown> }).body ?? {}
+  const locale = toLocale(typeof to === 'string' ? to : undefined)
+  if (locale) {
+    const options = {
+      httpOnly: true,
+      sameSite: 'lax',
+      secure: issuer.startsWith('https:'),
+      signed: false,
+      maxAge: 31_536_000_000,
+    } as const
+    ctx.cookies.set(localeCookie, locale, options)
+  }
+  seeOther(ctx, returnTo(typeof back === 'string' ? back : undefined, issuer, '/'))
+}
