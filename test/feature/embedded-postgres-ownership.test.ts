@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readFile, writeFile } from 'node:fs/promises'
+import { readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { openEmbeddedPostgres } from '../../src/store/embedded-postgres.ts'
@@ -119,38 +119,42 @@ describe('after the owner was killed', () => {
 })
 
 describe('a process id that is used again', () => {
-  const reuse = async (folder: string, pid: number) => {
+  /** A folder with data whose server crashed, leaving its file behind; the file is made to name another process. */
+  const givenCrash = async () => {
+    const folder = await postgresFolder()
     const owner = await givenOwner(folder)
     const file = join(folder, 'data', 'postmaster.pid')
-    const lines = (await readFile(file, 'utf8')).split('\n')
-    process.kill(serverOf(folder) ?? 0, 'SIGQUIT')
-    await vi.waitFor(() => expect(serverOf(folder)).toBeUndefined(), { timeout: 10_000 })
+    const [, ...rest] = (await readFile(file, 'utf8')).split('\n')
     await owner.kill()
-    await writeFile(file, [pid, ...lines.slice(1)].join('\n'))
+    process.kill(serverOf(folder) ?? 0, 'SIGKILL')
+    await vi.waitFor(() => expect(serverOf(folder)).toBeUndefined(), { timeout: 10_000 })
+    return { folder, name: (pid = 0) => writeFile(file, [pid, ...rest].join('\n')) }
   }
 
   test('by a stranger is neither signalled nor in the way', async () => {
-    const folder = await postgresFolder()
-    const stranger = spawn('sleep', ['1000'], { stdio: 'ignore' })
+    const { folder, name } = await givenCrash()
+    // PostgreSQL itself looks past the processes of other users, so the stranger is of the same.
+    const { uid, gid } = await stat(folder)
+    const stranger = spawn('sleep', ['1000'], { stdio: 'ignore', uid, gid })
     onTestFinished(() => void stranger.kill('SIGKILL'))
     await once(stranger, 'spawn')
-    await reuse(folder, stranger.pid ?? 0)
+    await name(stranger.pid)
+
     const next = await open(folder)
+    expect(await rowsOf(next.url)).toEqual([1, 2, 3])
     await next.stop()
     expect([stranger.exitCode, stranger.signalCode]).toEqual([null, null])
   })
 
   test('by the server of another folder is neither signalled nor in the way', async () => {
-    const other = await open(await postgresFolder())
-    const [row] = await query<{ pid: number }>(
-      other.url,
-      `SELECT split_part(pg_read_file('postmaster.pid'), E'\\n', 1)::int AS pid`,
-    )
-    const folder = await postgresFolder()
-    await reuse(folder, row?.pid ?? 0)
+    const { folder, name } = await givenCrash()
+    const otherFolder = await postgresFolder()
+    const other = await open(otherFolder)
+    await name(serverOf(otherFolder))
+
     const next = await open(folder)
-    expect(new URL(next.url).port).not.toBe(new URL(other.url).port)
     expect(await rowsOf(next.url)).toEqual([1, 2, 3])
+    await next.stop()
     expect(await query(other.url, 'SELECT 1 AS one')).toEqual([{ one: 1 }])
   })
 })
