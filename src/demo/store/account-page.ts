@@ -1,0 +1,79 @@
+import type { Context } from 'koa'
+import { type Html, html } from './html.ts'
+import { formatTime } from './language.ts'
+import { type Frame, sendPage } from './layout.ts'
+import { type LinkedAccount, linkedAccountsOf } from './linked-accounts.ts'
+import type { SignedIn } from './relying-party.ts'
+
+export function sendAccount(ctx: Context, frame: Frame, signedIn: SignedIn): void {
+  const { text, language } = frame
+  const name = claimText(signedIn, 'name')
+  const body = html`<h1>${name ? `${text.hello}${name}` : text.helloAnonymous}</h1>
+    <section class="panel">
+      <dl class="facts">
+        <div><dt>${text.memberId}</dt><dd><code>${signedIn.subject}</code></dd></div>
+        <div><dt>${text.name}</dt><dd>${name ?? text.unknown}</dd></div>
+        <div><dt>${text.email}</dt><dd>${claimText(signedIn, 'email') ?? text.unknown}</dd></div>
+      </dl>
+    </section>
+    <section class="panel" aria-labelledby="linked">
+      <div class="panel-head">
+        <h2 id="linked">${text.linkedTitle}</h2>
+        <form method="post" action="/account/refresh"><button type="submit" class="quiet">${text.refresh}</button></form>
+      </div>
+      <p class="soft">${text.linkedText}</p>
+      ${linkedTable(frame, linkedAccountsOf(signedIn))}
+      <p class="soft">${text.refreshedAt}: <time datetime="${signedIn.refreshedAt.toISOString()}">${formatTime(language, signedIn.refreshedAt)}</time></p>
+      <details><summary>${text.allClaims}</summary>
+        <h3>${text.sourceIdToken}</h3>${json(text.sourceIdToken, signedIn.idTokenClaims)}
+        <h3>${text.sourceUserinfo}</h3>${json(text.sourceUserinfo, signedIn.userinfo)}
+      </details>
+    </section>
+    <section class="panel" aria-labelledby="sign-out">
+      <h2 id="sign-out">${text.signOutTitle}</h2>
+      <div class="ways">
+        <form method="post" action="/sign-out"><button type="submit" class="quiet">${text.signOut}</button></form>
+        <form method="post" action="/sign-out/everywhere"><button type="submit" class="quiet">${text.signOutEverywhere}</button></form>
+      </div>
+    </section>`
+  sendPage(ctx, frame, text.myPage, body, 'wide')
+}
+
+/** Userinfo is fresher than the ID token, so it is asked first. */
+function claimText(signedIn: SignedIn, claim: string): string | undefined {
+  const value = signedIn.userinfo[claim] ?? signedIn.idTokenClaims[claim]
+  return typeof value === 'string' && value !== '' ? value : undefined
+}
+
+/** Roles are written out because narrow screens show the rows as cards, and CSS would take the table away. */
+function linkedTable(frame: Frame, accounts: LinkedAccount[]): Html {
+  const { text } = frame
+  if (accounts.length === 0) {
+    return html`<div class="empty"><p><strong>${text.linkedNone}</strong></p><p>${text.linkedNoneHint}</p></div>`
+  }
+  const heads = [text.connection, text.issuer, text.subject, text.linkedAt, text.source]
+  return html`<table class="linked" role="table" aria-labelledby="linked">
+    <thead role="rowgroup"><tr role="row">${heads.map((head) => html`<th role="columnheader" scope="col">${head}</th>`)}</tr></thead>
+    <tbody role="rowgroup">${accounts.map((account) => linkedRow(frame, account))}</tbody>
+  </table>`
+}
+
+function linkedRow({ text, language }: Frame, account: LinkedAccount): Html {
+  const names = { id_token: text.sourceIdToken, userinfo: text.sourceUserinfo }
+  const cell = (head: string, content: Html) =>
+    html`<td role="cell"><span class="cell-head" aria-hidden="true">${head}</span><span>${content}</span></td>`
+  return html`<tr role="row">
+    ${cell(text.connection, html`<strong>${account.connection}</strong>`)}
+    ${cell(text.issuer, html`${account.issuer}`)}
+    ${cell(text.subject, html`<code>${account.subject}</code>`)}
+    ${cell(text.linkedAt, html`${account.linkedAt ? formatTime(language, account.linkedAt) : text.unknown}`)}
+    ${cell(
+      text.source,
+      html`${account.sources.map((source) => html`<span class="badge">${names[source]}</span> `)}`,
+    )}
+  </tr>`
+}
+
+function json(label: string, claims: Record<string, unknown>): Html {
+  return html`<pre tabindex="0" role="region" aria-label="${label}">${JSON.stringify(claims, null, 2)}</pre>`
+}
