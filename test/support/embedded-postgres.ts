@@ -4,6 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
 import { Client, type QueryResultRow } from 'pg'
 import { onTestFinished } from 'vitest'
 import { findPostmaster, stopPostmaster } from '../../src/store/embedded-postgres-process.ts'
@@ -33,7 +34,7 @@ export function startOwner(
   folder: string,
   { flags = [], account }: { flags?: string[]; account?: { uid: number; gid: number } } = {},
 ): OwnerProcess {
-  const script = join(import.meta.dirname, 'embedded-postgres-process.ts')
+  const script = fileURLToPath(new URL('./embedded-postgres-process.ts', import.meta.url))
   const child = spawn(process.execPath, [script, folder, ...flags], {
     stdio: ['pipe', 'pipe', 'inherit'],
     detached: true,
