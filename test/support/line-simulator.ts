@@ -1,4 +1,7 @@
 import { createHash } from 'node:crypto'
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { defaultSeed, type SimulatorSeed } from '../../src/demo/line/seed.ts'
 import { type LineSimulator, startLineSimulator } from '../../src/demo/line/server.ts'
 import type { LoginChannel, MessagingChannel } from '../../src/demo/line/state.ts'
@@ -178,4 +181,39 @@ export async function statelessToken(sim: LineSimulator, channelId: string): Pro
   const secret = sim.simulator.state.channels[channelId]?.secret ?? ''
   const form = { grant_type: 'client_credentials', client_id: channelId, client_secret: secret }
   return String((await call(sim, '/oauth2/v3/token', { form })).body.access_token)
+}
+
+export type Delivery = { body: string; signature: string; events: Record<string, unknown>[] }
+
+export type WebhookReceiver = {
+  url: string
+  deliveries: Delivery[]
+  /** The statuses of the next answers; 200 when they have run out. `0` never answers. */
+  answers: number[]
+  close(): Promise<void>
+}
+
+/** The bot server of an official account, which keeps the exact bytes it was sent. */
+export async function startWebhookReceiver(): Promise<WebhookReceiver> {
+  const deliveries: Delivery[] = []
+  const answers: number[] = []
+  const server = createServer(async (request, response) => {
+    const body = Buffer.concat(await request.toArray()).toString('utf8')
+    const signature = String(request.headers['x-line-signature'])
+    deliveries.push({ body, signature, events: JSON.parse(body).events })
+    const status = answers.shift() ?? 200
+    if (status > 0) response.writeHead(status).end()
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/webhook`,
+    deliveries,
+    answers,
+    close: async () => {
+      server.closeAllConnections()
+      server.close()
+      await once(server, 'close')
+    },
+  }
 }

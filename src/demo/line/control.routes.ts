@@ -1,8 +1,9 @@
 import Router, { type RouterContext } from '@koa/router'
 import { z } from 'zod'
-import type { Control } from './control.ts'
+import { type Control, getPerson } from './control.ts'
 import { apiRefusal } from './refusal.ts'
 import { readJson } from './request-body.ts'
+import { richMenuOf } from './rich-menus.routes.ts'
 import {
   channelSchema,
   personSchema,
@@ -11,7 +12,7 @@ import {
   seedSchema,
   settingsSchema,
 } from './seed.ts'
-import { findChannel, findPerson, type Simulator, userIdOf } from './simulator.ts'
+import { findChannel, type Simulator, userIdOf } from './simulator.ts'
 import type { Channel, Person } from './state.ts'
 
 const planSchema = z.object({
@@ -40,6 +41,7 @@ export function controlRoutes(sim: Simulator, control: Control): Router {
   worldRoutes(router, sim, control)
   personRoutes(router, sim, control)
   recordRoutes(router, sim)
+  messagingRoutes(router, sim, control)
 
   router.get('/failures', (ctx) => {
     ctx.body = sim.state.failures
@@ -153,16 +155,46 @@ function recordRoutes(router: Router, sim: Simulator): void {
   })
 }
 
+const webhookSchema = z.object({
+  channelId: z.string(),
+  events: z.array(z.looseObject({})),
+  duplicate: z.boolean().default(false),
+  reorder: z.boolean().default(false),
+  wrongSignature: z.boolean().default(false),
+  alteredBody: z.boolean().default(false),
+})
+
+function messagingRoutes(router: Router, sim: Simulator, control: Control): void {
+  router.get('/messages', (ctx) => {
+    ctx.body = sim.state.sentMessages
+  })
+  router.get('/webhooks', (ctx) => {
+    ctx.body = sim.state.webhookAttempts
+  })
+  router.post('/webhooks', async (ctx) => {
+    const { channelId, events, ...faults } = await readJson(ctx, webhookSchema)
+    control.sendWebhook(channelId, events, faults)
+    ctx.status = 202
+    ctx.body = {}
+  })
+  router.get('/persons/:id/rich-menu', (ctx) => {
+    const channelId = String(ctx.query.channelId)
+    ctx.body = { richMenu: richMenuOf(sim, channelId, getPerson(sim, ctx.params.id).id)?.definition ?? null }
+  })
+  router.post('/persons/:id/account-link', async (ctx) => {
+    const { linkToken, nonce } = await readJson(ctx, z.object({ linkToken: z.string(), nonce: z.string() }))
+    ctx.body = { result: control.openAccountLink(ctx.params.id ?? '', linkToken, nonce) }
+  })
+  router.post('/persons/:id/liff-tokens', async (ctx) => {
+    const { liffId } = await readJson(ctx, z.object({ liffId: z.string() }))
+    ctx.body = await control.mintLiffTokens(ctx.params.id ?? '', liffId)
+  })
+}
+
 function getChannel(sim: Simulator, id: string | undefined): Channel {
   const channel = findChannel(sim, id)
   if (!channel) throw apiRefusal(404, 'There is no such channel')
   return channel
-}
-
-function getPerson(sim: Simulator, id: string | undefined): Person {
-  const person = findPerson(sim, id)
-  if (!person) throw apiRefusal(404, 'There is no such person')
-  return person
 }
 
 function describePerson(sim: Simulator, person: Person) {

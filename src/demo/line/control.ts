@@ -1,4 +1,7 @@
 import type { z } from 'zod'
+import { openAccountLink } from './account-link.ts'
+import { findLiffApp, mintLiffTokens } from './liff.ts'
+import { apiRefusal } from './refusal.ts'
 import { setRelation } from './relations.ts'
 import {
   type channelSchema,
@@ -7,12 +10,13 @@ import {
   type SimulatorSeed,
   settingsSchema,
 } from './seed.ts'
-import { findPerson, nowMs, type Simulator } from './simulator.ts'
+import { findMessagingChannel, findPerson, nowMs, type Simulator } from './simulator.ts'
 import {
   type Channel,
   createSigningKey,
   createState,
   type InjectedFailure,
+  type MessagingChannel,
   type Person,
   type PlannedConsent,
   type Provider,
@@ -20,6 +24,7 @@ import {
   type Settings,
 } from './state.ts'
 import { endAuthorization } from './user-tokens.ts'
+import { createEvent, type DeliveryFaults, sendEvents } from './webhooks.ts'
 
 /** What a test or a demo does from outside, in process or through `/__sim`. */
 export type Control = ReturnType<typeof createControl>
@@ -65,6 +70,29 @@ export function createControl(sim: Simulator, startSeed: SimulatorSeed) {
     },
     /** "Unlink" in the LINE app: tokens die at once, consent is gone, nobody is told. */
     revokeApp: (channelId: string, personId: string): void => endAuthorization(sim, channelId, personId),
+    openAccountLink: (personId: string, linkToken: string, nonce: string): 'ok' | 'failed' =>
+      openAccountLink(sim, getPerson(sim, personId), linkToken, nonce),
+    /** Any events, also malformed ones; what every event has is added where it is missing. */
+    sendWebhook: (
+      channelId: string,
+      events: Record<string, unknown>[],
+      faults: Partial<DeliveryFaults> = {},
+    ): void => {
+      const channel = getMessagingChannel(sim, channelId)
+      const complete = events.map((event) => ({
+        ...createEvent(sim, channel, '', undefined, false),
+        ...event,
+      }))
+      sendEvents(sim, channel, complete, faults)
+    },
+    mintLiffTokens: (
+      personId: string,
+      liffId: string,
+    ): Promise<{ accessToken: string; idToken?: string }> => {
+      const found = findLiffApp(sim, liffId)
+      if (!found) throw apiRefusal(404, 'There is no such LIFF app')
+      return mintLiffTokens(sim, found.channel, found.app, getPerson(sim, personId))
+    },
     fail: (failure: InjectedFailure): void => {
       sim.state.failures.push(failure)
     },
@@ -72,6 +100,18 @@ export function createControl(sim: Simulator, startSeed: SimulatorSeed) {
       sim.state.failures = []
     },
   }
+}
+
+export function getPerson(sim: Simulator, id: string | undefined): Person {
+  const person = findPerson(sim, id)
+  if (!person) throw apiRefusal(404, 'There is no such person')
+  return person
+}
+
+function getMessagingChannel(sim: Simulator, id: string): MessagingChannel {
+  const channel = findMessagingChannel(sim, id)
+  if (!channel) throw apiRefusal(404, 'There is no such channel')
+  return channel
 }
 
 function put<T extends { id: string }>(items: Record<string, T>, item: T): T {

@@ -26,10 +26,15 @@ export async function readJson<T extends z.ZodType>(ctx: Context, schema: T): Pr
   if (parsed.success) return parsed.data
   const details = parsed.error.issues.map((issue) => ({
     message: issue.message,
-    property: issue.path.map((part) => (typeof part === 'number' ? `[${part}]` : String(part))).join('/'),
+    property: issue.path.reduce<string>(appendPath, ''),
   }))
-  const noun = details.length === 1 ? 'error' : 'error(s)'
-  throw new Refusal(400, { message: `The request body has ${details.length} ${noun}`, details })
+  throw new Refusal(400, { message: `The request body has ${details.length} error(s)`, details })
+}
+
+/** `messages[0].text`, as LINE writes it. */
+function appendPath(path: string, part: PropertyKey): string {
+  if (typeof part === 'number') return `${path}[${part}]`
+  return path === '' ? String(part) : `${path}.${String(part)}`
 }
 
 function parseJson(text: string): unknown {

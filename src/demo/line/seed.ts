@@ -106,6 +106,7 @@ export function defaultSeed(callbackUrls: string[] = []): Required<Omit<Simulato
         secret: '0123456789abcdef0123456789abcdef',
         callbackUrls,
         botChannelId: '1234567891',
+        liffApps: [{ id: '1234567890-liffAppA', endpointUrl: 'https://liff.example.com/' }],
       },
       {
         kind: 'messaging',

@@ -2,14 +2,19 @@ import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer, type Server } from 'node:http'
 import Koa, { type Context, type Next } from 'koa'
+import { accountLinkRoutes } from './account-link.routes.ts'
 import { authorizeRoutes } from './authorize.routes.ts'
+import { botRoutes } from './bot.routes.ts'
 import { controlRoutes } from './control.routes.ts'
 import { type Control, createControl } from './control.ts'
 import { html, sendPage } from './html.ts'
 import { injectFailures } from './injected-failures.ts'
 import { inspectionRoutes } from './inspection.routes.ts'
+import { liffRoutes } from './liff.routes.ts'
+import { messageRoutes } from './messages.routes.ts'
 import { profileRoutes } from './profile.routes.ts'
 import { PageRefusal, Refusal } from './refusal.ts'
+import { richMenuRoutes } from './rich-menus.routes.ts'
 import type { SimulatorSeed } from './seed.ts'
 import type { Simulator } from './simulator.ts'
 import { createState } from './state.ts'
@@ -56,7 +61,22 @@ export async function startLineSimulator(options: LineSimulatorOptions): Promise
   await once(server, 'listening')
   const url = `http://${nameOf(host)}:${portOf(server)}`
 
-  const sim: Simulator = { state, url, issuer: options.issuer ?? url, realNow: now }
+  const background = new Set<Promise<void>>()
+  const stop = new AbortController()
+  const sim: Simulator = {
+    state,
+    url,
+    issuer: options.issuer ?? url,
+    realNow: now,
+    stopped: stop.signal,
+    inBackground: (task) => {
+      const tracked = task.catch(ignoreStopped).finally(() => {
+        background.delete(tracked)
+        save()
+      })
+      background.add(tracked)
+    },
+  }
   const control = createControl(sim, options.seed ?? {})
   const save = () => statePath && writeStateFile(statePath, sim.state)
   server.on('request', createApp(sim, control, save).callback())
@@ -69,9 +89,15 @@ export async function startLineSimulator(options: LineSimulatorOptions): Promise
       server.close()
       server.closeAllConnections()
       await closed
+      stop.abort()
+      await Promise.all(background)
       save()
     },
   }
+}
+
+function ignoreStopped(error: unknown): void {
+  if (!(error instanceof Error && error.name === 'AbortError')) throw error
 }
 
 function nameOf(host: string): string {
@@ -83,6 +109,18 @@ function portOf(server: Server): number {
   const address = server.address()
   return typeof address === 'object' && address ? address.port : 0
 }
+
+const allRoutes = [
+  authorizeRoutes,
+  tokenRoutes,
+  inspectionRoutes,
+  profileRoutes,
+  accountLinkRoutes,
+  messageRoutes,
+  botRoutes,
+  richMenuRoutes,
+  liffRoutes,
+]
 
 function createApp(sim: Simulator, control: Control, save: () => void): Koa {
   const app = new Koa()
@@ -97,7 +135,7 @@ function createApp(sim: Simulator, control: Control, save: () => void): Koa {
   })
   app.use(answerRefusals)
   app.use(injectFailures(sim))
-  for (const routes of [authorizeRoutes, tokenRoutes, inspectionRoutes, profileRoutes]) {
+  for (const routes of allRoutes) {
     app.use(routes(sim).routes())
   }
   app.use(controlRoutes(sim, control).routes())
@@ -112,7 +150,10 @@ async function answerRefusals(ctx: Context, next: Next): Promise<void> {
       ctx.body = { message: 'Not found' }
     }
   } catch (error) {
-    if (error instanceof PageRefusal) {
+    if (error instanceof PageRefusal && ctx.path.startsWith('/__sim')) {
+      ctx.status = 400
+      ctx.body = { message: error.text }
+    } else if (error instanceof PageRefusal) {
       const texts = textsFor(ctx)
       sendPage(
         ctx,

@@ -9,6 +9,10 @@ export type Simulator = {
   /** What `iss` says; may be `https://access.line.me` for clients configured by hand. */
   readonly issuer: string
   readonly realNow: () => Date
+  /** Work that outlives its request; awaited when the simulator closes. */
+  readonly inBackground: (task: Promise<void>) => void
+  /** Aborts such work on closing. */
+  readonly stopped: AbortSignal
 }
 
 /** The one clock of all lifetimes: real time plus what the control API advanced. */

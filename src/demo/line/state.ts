@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { calculateJwkThumbprint, exportJWK, generateKeyPair, type JWK } from 'jose'
 import type { z } from 'zod'
 import type { AuthorizationRequest } from './authorize-request.ts'
+import { createMessagingState, type MessagingState } from './messaging-state.ts'
 import {
   type channelSchema,
   defaultSeed,
@@ -105,7 +106,7 @@ export type InjectedFailure = {
 }
 
 /** Everything the simulator knows, as plain JSON data, so that one file can hold it. */
-export type SimulatorState = {
+export type SimulatorState = MessagingState & {
   random?: { seed: string; counter: number }
   clockOffsetMs: number
   settings: Settings
@@ -154,6 +155,7 @@ export async function createState(seed: SimulatorSeed = {}): Promise<SimulatorSt
     // LINE publishes many keys at once, so that a client must select by `kid`.
     signingKeys: await Promise.all([createSigningKey(), createSigningKey(), createSigningKey()]),
     failures: [],
+    ...createMessagingState(),
   }
 }
 
