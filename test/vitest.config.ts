@@ -4,6 +4,9 @@ export default defineConfig({
   test: {
     root: new URL('..', import.meta.url).pathname,
     include: ['test/**/*.test.ts'],
+    globalSetup: ['test/support/global-setup.ts'],
+    // Tests run on Node's own loader, as the server does: nothing is transformed.
+    experimental: { viteModuleRunner: false },
     testTimeout: 30_000,
     hookTimeout: 60_000,
   },

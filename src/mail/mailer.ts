@@ -43,8 +43,8 @@ export function createMailer(
       to: { name: '', address: to },
       messageId: `<${id}@${new URL(smtpUrl).hostname}>`,
       subject: t(`mail.${template.replaceAll('-', '_')}.subject`, { serviceName }),
-      text: renderText(`mail/${template}.txt`, locale, t, values),
-      html: renderText(`mail/${template}.html`, locale, t, values),
+      text: renderText(`mail/${template}.txt.eta`, locale, t, values),
+      html: renderText(`mail/${template}.html.eta`, locale, t, values),
     })
   }
 }

@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { PrismaPg } from '@prisma/adapter-pg'
 import { bindMigrationAwareSqlAdapterFactory } from '@prisma/driver-adapter-utils'
 import { type MigrationList, SchemaEngine } from '@prisma/schema-engine-wasm'
+import { Pool } from 'pg'
 import { withAdvisoryLock } from './lock.ts'
 
 const prismaFolder = fileURLToPath(new URL('../../prisma', import.meta.url))
@@ -15,7 +16,9 @@ const prismaFolder = fileURLToPath(new URL('../../prisma', import.meta.url))
  */
 export async function migrate(url: string): Promise<string[]> {
   return withAdvisoryLock(url, 'migrate', async () => {
-    const factory = bindMigrationAwareSqlAdapterFactory(new PrismaPg({ connectionString: url, max: 1 }))
+    // The engine never closes its connections; the pool that lends them does.
+    const pool = new Pool({ connectionString: url, max: 1 })
+    const factory = bindMigrationAwareSqlAdapterFactory(new PrismaPg(pool))
     const engine = await SchemaEngine.new({ datamodels: readDatamodels() }, () => {}, factory)
     try {
       const filters = { externalTables: [], externalEnums: [] }
@@ -26,6 +29,7 @@ export async function migrate(url: string): Promise<string[]> {
       return appliedMigrationNames
     } finally {
       engine.free()
+      await pool.end()
     }
   })
 }

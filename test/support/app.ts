@@ -1,0 +1,134 @@
+import { randomBytes } from 'node:crypto'
+import { createServer, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { inject } from 'vitest'
+import { type App, createApp } from '../../src/app.ts'
+import { type Config, loadConfig } from '../../src/config/config.ts'
+import { type Inbox, startInbox } from '../../src/demo/inbox/inbox.ts'
+import { createOutbound } from '../../src/http/outbound.ts'
+import { systemRandom } from '../../src/security/random.ts'
+import { createSealer, type Sealer } from '../../src/security/seal.ts'
+import type { Db } from '../../src/store/db.ts'
+import { type Ephemeral, openEphemeral } from '../../src/store/ephemeral.ts'
+import { createLogger } from '../../src/telemetry/logger.ts'
+import { createDatabase, type TestDatabase } from './database.ts'
+
+export interface TestApp {
+  issuer: string
+  config: Config
+  db: Db
+  store: Ephemeral
+  sealer: Sealer
+  inbox: Inbox
+  app: App
+  /** Everything the server has logged so far. */
+  logged(): string
+  /** Moves the server's clock; stores that keep their own time do not follow. */
+  advance(seconds: number): void
+  now(): Date
+  /** Another process's worth of server over the same stores, at another address with the same issuer. */
+  startPeer(): Promise<{ origin: string; close(): Promise<void> }>
+  close(): Promise<void>
+}
+
+export interface TestAppOptions {
+  env?: Record<string, string>
+  /** host:port of upstreams on this machine, known only once they listen: add to it at any time. */
+  privateHosts?: string[]
+}
+
+/** The real server: real PostgreSQL and Redis, real HTTP on a free port, real SMTP into an inbox. Only hashing is cheap. */
+export async function startTestApp({ env = {}, privateHosts = [] }: TestAppOptions = {}): Promise<TestApp> {
+  const database = await createDatabase()
+  const inbox = await startInbox({ smtpPort: 0, httpPort: 0 })
+  const server = createServer()
+  const port = await listen(server)
+  const issuer = `http://localhost:${port}`
+  const keys = {
+    SECRET_KEYS: [randomBytes(32).toString('hex')],
+    COOKIE_KEYS: [randomBytes(32).toString('hex')],
+  }
+  const config = loadConfig(
+    { NODE_ENV: 'test', ISSUER: issuer, SMTP_URL: inbox.smtpUrl, DATABASE_URL: database.url, ...env },
+    () => keys,
+  )
+  const store = await openEphemeral({
+    redisUrl: inject('redisUrl'),
+    prefix: `${randomBytes(6).toString('hex')}:`,
+  })
+
+  let offset = 0
+  const now = () => new Date(Date.now() + offset)
+  const lines: string[] = []
+  const log = createLogger('debug', { write: (line) => void lines.push(line) })
+  const fetch = createOutbound(privateHosts)
+  const build = () =>
+    createApp({
+      config,
+      db: database.db,
+      store,
+      random: systemRandom,
+      now,
+      log,
+      fetch,
+      isDraining: () => false,
+      hashCost: { memoryKiB: 1024, passes: 2 },
+    })
+  const app = await build()
+  server.on('request', app.koa.callback())
+
+  return {
+    issuer,
+    config,
+    db: database.db,
+    store,
+    sealer: createSealer(config.SECRET_KEYS),
+    inbox,
+    app,
+    logged: () => lines.join(''),
+    advance: (seconds) => {
+      offset += seconds * 1000
+    },
+    now,
+    startPeer: () => startPeer(build),
+    close: () => closeAll(app, server, store, fetch, inbox, database),
+  }
+}
+
+async function startPeer(build: () => Promise<App>): Promise<{ origin: string; close(): Promise<void> }> {
+  const peer = await build()
+  const server = createServer(peer.koa.callback())
+  const port = await listen(server)
+  return {
+    origin: `http://localhost:${port}`,
+    close: async () => {
+      await peer.dispatcher.stop()
+      await stop(server)
+    },
+  }
+}
+
+async function closeAll(
+  app: App,
+  server: Server,
+  store: Ephemeral,
+  fetch: { close(): Promise<void> },
+  inbox: Inbox,
+  database: TestDatabase,
+) {
+  await app.dispatcher.stop()
+  await stop(server)
+  await Promise.all([store.close(), fetch.close(), inbox.close()])
+  await database.drop()
+}
+
+async function listen(server: Server): Promise<number> {
+  await new Promise<void>((resolve) => server.listen(0, 'localhost', resolve))
+  return (server.address() as AddressInfo).port
+}
+
+function stop(server: Server): Promise<unknown> {
+  const closed = new Promise((resolve) => server.close(resolve))
+  server.closeAllConnections()
+  return closed
+}
