@@ -1,0 +1,105 @@
+import { randomBytes } from 'node:crypto'
+import {
+  createConnection,
+  getUsableConnection,
+  type NewConnection,
+} from '../../src/connections/connection.ts'
+import type { Connection } from '../../src/connections/settings.ts'
+import { findIdentity } from '../../src/linking/identity.ts'
+import { linkIdentity } from '../../src/linking/link.ts'
+import { consentText } from '../../src/linking/link-consent.ts'
+import { createPasswordHasher } from '../../src/members/credentials/password.ts'
+import { createMember } from '../../src/members/member.ts'
+import { createClient, type NewClient, newClient } from '../../src/oidc/client.ts'
+import { systemRandom } from '../../src/security/random.ts'
+import { inTransaction } from '../../src/store/db.ts'
+import type { FederatedIdentity } from '../../src/store/generated/client.ts'
+import type { TestApp } from './app.ts'
+
+/** What builders need of a server; a script that has a database and a clock can use them too. */
+type Server = Pick<TestApp, 'db' | 'now' | 'sealer'>
+
+export interface GivenMember {
+  id: string
+  name: string
+  email: string
+  password: string
+}
+
+export interface GivenClient {
+  id: string
+  /** Empty for a client that has none. */
+  secret: string
+  redirectUri: string
+}
+
+const hasher = createPasswordHasher(2, { memoryKiB: 1024, passes: 2 })
+const password = 'violet harbor lantern'
+const hash = hasher.hash(password)
+
+/** A member who can sign in with this address and password. */
+export async function givenMember(
+  server: Server,
+  { name = 'Hanako Suzuki', email = `${unique('member')}@example.com`, locale = 'en' } = {},
+): Promise<GivenMember> {
+  const passwordHash = await hash
+  const { id } = await inTransaction(server.db, (tx) =>
+    createMember(tx, { name, email, passwordHash, locale }, server.now()),
+  )
+  return { id, name, email, password }
+}
+
+/** A relying party; what is not said is as `newClient` has it. Its redirect address is nobody's: browsers stop there. */
+export async function givenClient(server: Server, input: Partial<NewClient> = {}): Promise<GivenClient> {
+  const id = input.id ?? unique('client')
+  const client = newClient.parse({
+    id,
+    name: { ja: `店 ${id}`, en: `Shop ${id}` },
+    redirectUris: [`https://${id}.example.com/callback`],
+    ...input,
+  })
+  const { secret = '' } = await inTransaction(server.db, (tx) =>
+    createClient(tx, systemRandom, client, server.now()),
+  )
+  return { id, secret, redirectUri: client.redirectUris[0] ?? '' }
+}
+
+/** A connection to an upstream; give the issuer of one that listens if somebody is going to be sent there. */
+export async function givenConnection(
+  server: Server,
+  input: Partial<NewConnection> = {},
+): Promise<Connection> {
+  const id = input.id ?? unique('connection')
+  const connection: NewConnection = {
+    id,
+    kind: 'oidc',
+    name: { ja: `外部 ${id}`, en: `Upstream ${id}` },
+    issuer: `https://${id}.example.com`,
+    clientId: 'hitotsu',
+    clientSecret: 'a secret of one test',
+    settings: {},
+    ...input,
+  }
+  return inTransaction(server.db, (tx) => createConnection(tx, server.sealer, connection, server.now()))
+}
+
+/** An upstream account that this member has linked, with the consent that goes with it. */
+export async function givenIdentity(
+  server: Server,
+  input: { memberId: string; connectionId: string; issuer?: string; subject?: string; name?: string },
+): Promise<FederatedIdentity> {
+  const { db, sealer, now } = server
+  const { memberId, connectionId, subject = unique('subject'), name = 'Hanako upstream' } = input
+  const connection = await getUsableConnection(db, connectionId)
+  const { issuer = connection.issuer } = input
+  const identity = { connectionId, issuer, subject, profile: { name }, emailVerified: false }
+  const consent = await consentText(db, connection, identity, '2026-01', 'en')
+  const tokens = { accessToken: unique('upstream-access'), refreshToken: unique('upstream-refresh') }
+  const agreed = { memberId, identity, tokens, consent, purpose: 'link' as const }
+  await linkIdentity(db, { sealer }, agreed, now())
+  const linked = await findIdentity(db, identity)
+  if (!linked) throw new Error('the identity was not linked')
+  return linked
+}
+
+const unique = (prefix: string) => `${prefix}-${randomBytes(5).toString('hex')}`
