@@ -1,0 +1,97 @@
+import { createConnection, findConnection } from '../connections/connection.ts'
+import { findEmail } from '../members/contact-point.ts'
+import { createPasswordHasher } from '../members/credentials/password.ts'
+import { createMember } from '../members/member.ts'
+import { createClient, rotateSecret } from '../oidc/client.ts'
+import type { Random } from '../security/random.ts'
+import type { Sealer } from '../security/seal.ts'
+import { type Db, inTransaction } from '../store/db.ts'
+
+/** Who the demo is ready for. */
+export const demoMember = {
+  name: 'Demo Member',
+  email: 'member@example.com',
+  password: 'copper kettle on a quiet hill',
+}
+
+export const storeClientId = 'ec-store'
+export const lineConnectionId = 'line'
+export const storeConnectionId = 'ec'
+
+export interface DemoUpstreams {
+  line: { issuer: string; channelId: string; channelSecret: string }
+  store: { issuer: string; clientId: string; clientSecret: string }
+}
+
+interface SeedDeps {
+  db: Db
+  random: Random
+  sealer: Sealer
+  now: Date
+}
+
+/** Puts a member, two connections and a relying party where they are missing; what is there stays. Returns the relying party's secret. */
+export async function seedDemo(deps: SeedDeps, upstreams: DemoUpstreams): Promise<string> {
+  await seedMember(deps)
+  await seedConnections(deps, upstreams)
+  return seedClient(deps, upstreams.store.issuer)
+}
+
+async function seedMember({ db, now }: SeedDeps): Promise<void> {
+  const { name, email, password } = demoMember
+  if (await findEmail(db, email)) return
+  const passwordHash = await createPasswordHasher(1).hash(password)
+  await inTransaction(db, (tx) => createMember(tx, { name, email, passwordHash, locale: 'ja' }, now))
+}
+
+async function seedConnections({ db, sealer, now }: SeedDeps, { line, store }: DemoUpstreams): Promise<void> {
+  if (!(await findConnection(db, lineConnectionId))) {
+    const { issuer, channelId: clientId, channelSecret: clientSecret } = line
+    const name = { ja: 'LINE', en: 'LINE' }
+    await inTransaction(db, (tx) =>
+      createConnection(
+        tx,
+        sealer,
+        { id: lineConnectionId, kind: 'line', name, issuer, clientId, clientSecret, settings: {} },
+        now,
+      ),
+    )
+  }
+  if (!(await findConnection(db, storeConnectionId))) {
+    const name = { ja: 'オンラインストア', en: 'Online store' }
+    await inTransaction(db, (tx) =>
+      createConnection(
+        tx,
+        sealer,
+        { id: storeConnectionId, kind: 'oidc', name, ...store, settings: { trustEmail: true } },
+        now,
+      ),
+    )
+  }
+}
+
+/** Only digests of secrets are stored, so each start of the demo takes a new one. */
+async function seedClient({ db, random, now }: SeedDeps, storeUrl: string): Promise<string> {
+  if (await db.client.findUnique({ where: { id: storeClientId } })) {
+    return inTransaction(db, (tx) => rotateSecret(tx, random, storeClientId, 0, now))
+  }
+  const { secret } = await inTransaction(db, (tx) =>
+    createClient(
+      tx,
+      random,
+      {
+        id: storeClientId,
+        name: { ja: 'オンラインストア', en: 'Online store' },
+        redirectUris: [`${storeUrl}/callback`],
+        postLogoutRedirectUris: [`${storeUrl}/signed-out`],
+        scopes: ['openid', 'profile', 'email', 'offline_access', 'linked_accounts'],
+        authMethod: 'client_secret_basic',
+        connections: [lineConnectionId, storeConnectionId],
+        firstParty: false,
+      },
+      now,
+    ),
+  )
+  if (!secret) throw new Error('a confidential client has a secret')
+  return secret
+}
