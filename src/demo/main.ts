@@ -3,12 +3,12 @@ import { demoMember } from './seed.ts'
 import { demoEmails, demoPassword } from './store/accounts.ts'
 import { type DemoWorld, startDemo } from './world.ts'
 
-const welcome = ({ hitotsu, lineUrl, store, inbox }: DemoWorld) => `
+const welcome = ({ hitotsu, line, store, inbox }: DemoWorld) => `
   Hitotsu is running.
 
     Hitotsu          ${hitotsu.url}
     Online store     ${store.url}    a shop that signs its members in with Hitotsu, and has accounts of its own
-    LINE simulator   ${lineUrl}
+    LINE simulator   ${line.url}
     Mail inbox       ${inbox.url}    what was sent
 
     Member           ${demoMember.email}

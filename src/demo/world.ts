@@ -14,7 +14,6 @@ import { type Store, startStore } from './store/store.ts'
 export interface DemoWorld {
   hitotsu: RunningServer
   line: LineSimulator
-  lineUrl: string
   store: Store
   inbox: Inbox
   stop(): Promise<void>
@@ -38,7 +37,7 @@ export async function startDemo({ port, env }: DemoOptions): Promise<DemoWorld> 
     ISSUER: issuer,
     PORT: String(port),
     SMTP_URL: `smtp://127.0.0.1:${port + 4}`,
-    OUTBOUND_PRIVATE_HOSTS: [1, 2].map((offset) => new URL(at(offset)).host).join(','),
+    OUTBOUND_PRIVATE_HOSTS: `127.0.0.1:${port + 1},localhost:${port + 2}`,
   }
   const config = readConfig(settings)
   const kept = (name: string) => join(config.DATA_FOLDER, 'demo', name)
@@ -57,7 +56,6 @@ export async function startDemo({ port, env }: DemoOptions): Promise<DemoWorld> 
     closers.push(() => inbox.close())
     const line = await startLineSimulator({
       port: port + 1,
-      issuer: at(1),
       seed: lineSeed,
       statePath: kept('line.json'),
     })
@@ -69,7 +67,7 @@ export async function startDemo({ port, env }: DemoOptions): Promise<DemoWorld> 
     const clientSecret = await seedDemo(
       { db, random: systemRandom, sealer: createSealer(config.SECRET_KEYS), now: new Date() },
       {
-        line: { issuer: at(1), channelId: channel.id, channelSecret: channel.secret },
+        line: { issuer: line.url, channelId: channel.id, channelSecret: channel.secret },
         store: { issuer: at(2), clientId: upstreamClientId, clientSecret: upstreamSecret },
       },
     ).finally(() => db.$disconnect())
@@ -87,7 +85,7 @@ export async function startDemo({ port, env }: DemoOptions): Promise<DemoWorld> 
       statePath: kept('store.json'),
     })
     closers.push(() => store.close())
-    return { hitotsu, line, lineUrl: at(1), store, inbox, stop }
+    return { hitotsu, line, store, inbox, stop }
   } catch (error) {
     await stop()
     throw error

@@ -36,7 +36,13 @@ export function createLogger(level: string, destination?: DestinationStream): Lo
     formatters: { level: (label: string) => ({ level: label }) },
     timestamp: pino.stdTimeFunctions.isoTime,
     redact: { paths: secretNames.flatMap((name) => [name, `*.${name}`]), censor: '[secret]' },
-    serializers: { err: pino.stdSerializers.errWithCause },
+    serializers: { err: serializeError },
   }
   return destination ? pino(options, destination) : pino(options)
+}
+
+/** An error's `code` (ECONNREFUSED, P2002) is no one-time code: it is logged under a name the list above does not cut. */
+function serializeError(error: Error): object {
+  const { code, ...rest } = pino.stdSerializers.errWithCause(error)
+  return code === undefined ? rest : { ...rest, errorCode: code }
 }
