@@ -89,7 +89,9 @@ function findForm({ html, url }: Page, action: string): { action: string; fields
     throw new Error(
       `${url.href} has no form for ${action}; it has ${forms.map((text) => attribute(text, 'action')).join(', ')}`,
     )
-  const inputs = (form.match(/<input\b[^>]*>/g) ?? []).filter(
+  // As Enter does, the form's first button is pressed; a named one is sent along.
+  const button = form.match(/<button\b[^>]*>/g)?.[0]
+  const inputs = [...(form.match(/<input\b[^>]*>/g) ?? []), ...(button ? [button] : [])].filter(
     (text) => attribute(text, 'name') && attribute(text, 'type') !== 'checkbox',
   )
   return {
