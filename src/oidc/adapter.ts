@@ -1,12 +1,9 @@
-import { type Adapter, type AdapterFactory, type AdapterPayload, errors } from 'oidc-provider'
+import { type Adapter, type AdapterFactory, errors } from 'oidc-provider'
 import { type Db, isDbUnavailable } from '../store/db.ts'
 import { type Ephemeral, StoreUnavailable } from '../store/ephemeral.ts'
 import { findClientMetadata } from './client.ts'
 import { grantAdapter, refreshTokenAdapter } from './durable-adapter.ts'
 import { ephemeralAdapter } from './ephemeral-adapter.ts'
-
-export type EngineAdapter = Adapter
-export type EnginePayload = AdapterPayload
 
 /**
  * Where each of the engine's models lives: what must never be lost in PostgreSQL, the rest in the ephemeral store.
@@ -16,7 +13,7 @@ export function engineAdapter(db: Db, store: Ephemeral, now: () => Date): Adapte
   return (model) => answering503(select(model, db, store, now))
 }
 
-function select(model: string, db: Db, store: Ephemeral, now: () => Date): EngineAdapter {
+function select(model: string, db: Db, store: Ephemeral, now: () => Date): Adapter {
   switch (model) {
     case 'Grant':
       return grantAdapter(db, now)
@@ -32,7 +29,7 @@ function select(model: string, db: Db, store: Ephemeral, now: () => Date): Engin
 const unsupported = () => Promise.reject(new Error('the engine does not write this model'))
 
 /** Clients are written by administrators, never by the engine. */
-const readOnly: EngineAdapter = {
+const readOnly: Adapter = {
   upsert: unsupported,
   find: unsupported,
   findByUid: unsupported,
@@ -42,7 +39,7 @@ const readOnly: EngineAdapter = {
   revokeByGrantId: unsupported,
 }
 
-function answering503(adapter: EngineAdapter): EngineAdapter {
+function answering503(adapter: Adapter): Adapter {
   const guard =
     <A extends unknown[], R>(operation: (...args: A) => Promise<R>) =>
     (...args: A): Promise<R> =>

@@ -25,13 +25,48 @@ export interface EngineDeps {
 const minute = 60
 const day = 86_400
 
+const claims = {
+  scopes: ['openid', 'offline_access', ...Object.keys(scopeClaims)],
+  claims: {
+    acr: null,
+    amr: null,
+    auth_time: null,
+    iss: null,
+    sid: null,
+    // linked_accounts is in the ID token besides userinfo, whenever its scope was granted and the client may see any.
+    openid: ['sub', 'linked_accounts'],
+    ...Object.fromEntries(Object.entries(scopeClaims).map(([scope, claims]) => [scope, [...claims]])),
+  },
+  // The engine keeps these under the names they have here; only its own metadata gets camel-case names.
+} satisfies Configuration
+
+const ttl = {
+  AccessToken: 60 * minute,
+  AuthorizationCode: minute,
+  Grant: 400 * day,
+  IdToken: 60 * minute,
+  Interaction: 60 * minute,
+  RefreshToken: 90 * day,
+  Session: 14 * day,
+} satisfies Configuration['ttl']
+
+const features = {
+  devInteractions: { enabled: false },
+  rpInitiatedLogout: { enabled: true, logoutSource: signOutPage, postLogoutSuccessSource: signedOutPage },
+  revocation: { enabled: true },
+  introspection: {
+    enabled: true,
+    // RFC 7662 section 4: a client learns of its own tokens and of nobody else's.
+    allowedPolicy: (_ctx, client, token) =>
+      token.clientId === client.clientId && client.clientAuthMethod !== 'none',
+  },
+} satisfies Configuration['features']
+
 /** The engine's options as data, each with the reason where it is not the engine's default. */
 export function engineConfiguration(
   { issuer, cookieKeys, jwks }: EngineData,
   { db, store, now }: EngineDeps,
 ): Configuration {
-  const secure = issuer.startsWith('https:')
-  const cookie = { signed: true, httpOnly: true, sameSite: 'lax', secure } as const
   return {
     adapter: engineAdapter(db, store, now),
     jwks,
@@ -46,18 +81,8 @@ export function engineConfiguration(
     loadExistingGrant: loadExistingGrant(db),
     interactions: { policy: promptPolicy(), url: (_ctx, { uid }) => `/interaction/${uid}` },
 
-    scopes: ['openid', 'offline_access', ...Object.keys(scopeClaims)],
-    claims: {
-      acr: null,
-      amr: null,
-      auth_time: null,
-      iss: null,
-      sid: null,
-      // linked_accounts is in the ID token besides userinfo, whenever its scope was granted and the client may see any.
-      openid: ['sub', 'linked_accounts'],
-      ...Object.fromEntries(Object.entries(scopeClaims).map(([scope, claims]) => [scope, [...claims]])),
-    },
-    extraClientMetadata: { properties: ['first_party', 'allowed_connections'] },
+    ...claims,
+    extraClientMetadata: { properties: ['first_party', 'allowed_connections', 'client_name#en'] },
 
     // RFC 9700 section 2.1.2: the implicit grant is left out; `none` is for our own pages.
     responseTypes: ['code', 'none'],
@@ -65,44 +90,31 @@ export function engineConfiguration(
     // RFC 9700 section 2.1.1: PKCE for every client, public or not.
     pkce: { required: (_ctx, client) => client.responseTypes?.includes('code') ?? true },
 
-    cookies: {
-      keys: cookieKeys,
-      // The interaction cookies carry a path, which the __Host- prefix forbids (RFC 6265bis section 4.1.3.2).
-      names: {
-        session: secure ? '__Host-hitotsu_session' : 'hitotsu_session',
-        interaction: 'hitotsu_interaction',
-        resume: 'hitotsu_resume',
-      },
-      long: cookie,
-      short: cookie,
-    },
+    cookies: cookies(issuer, cookieKeys),
     // Consent outlives the browser session: signing out ends the session's tokens, not what the member allowed.
     revokeGrantPolicy: ({ oidc }) =>
       oidc.route !== 'end_session_confirm' &&
       !(oidc.route === 'revocation' && oidc.entities.AccessToken !== undefined),
     expiresWithSession: (_ctx, code) => !code.scopes.has('offline_access'),
-    ttl: {
-      AccessToken: 60 * minute,
-      AuthorizationCode: minute,
-      Grant: 400 * day,
-      IdToken: 60 * minute,
-      Interaction: 60 * minute,
-      RefreshToken: 90 * day,
-      Session: 14 * day,
-    },
-
-    features: {
-      devInteractions: { enabled: false },
-      rpInitiatedLogout: { enabled: true, logoutSource: signOutPage, postLogoutSuccessSource: signedOutPage },
-      revocation: { enabled: true },
-      introspection: {
-        enabled: true,
-        // RFC 7662 section 4: a client learns of its own tokens and of nobody else's.
-        allowedPolicy: (_ctx, client, token) =>
-          token.clientId === client.clientId && client.clientAuthMethod !== 'none',
-      },
-    },
+    ttl,
+    features,
     discovery: { prompt_values_supported: ['none', 'login', 'consent', 'create'] },
     renderError: renderEngineError,
+  }
+}
+
+function cookies(issuer: string, keys: string[]): Configuration['cookies'] {
+  const secure = issuer.startsWith('https:')
+  const cookie = { signed: true, httpOnly: true, sameSite: 'lax', secure } as const
+  return {
+    keys,
+    // The interaction cookies carry a path, which the __Host- prefix forbids (RFC 6265bis section 4.1.3.2).
+    names: {
+      session: secure ? '__Host-hitotsu_session' : 'hitotsu_session',
+      interaction: 'hitotsu_interaction',
+      resume: 'hitotsu_resume',
+    },
+    long: cookie,
+    short: cookie,
   }
 }

@@ -1,14 +1,13 @@
-import { errors } from 'oidc-provider'
+import { type Adapter, type AdapterPayload, errors } from 'oidc-provider'
 import { recordEvent } from '../events/outbox.ts'
 import { digest } from '../security/digest.ts'
 import { type Db, inTransaction } from '../store/db.ts'
 import { Prisma } from '../store/generated/client.ts'
-import type { EngineAdapter, EnginePayload } from './adapter.ts'
 
 const notIndexed = async () => undefined
 
 /** Grants: what a member allowed a client. They outlive sessions and stores; deleting one ends every token of it. */
-export function grantAdapter(db: Db, now: () => Date): EngineAdapter {
+export function grantAdapter(db: Db, now: () => Date): Adapter {
   return {
     async upsert(id, payload, expiresIn) {
       const { accountId: memberId, clientId } = payload
@@ -41,7 +40,7 @@ export function grantAdapter(db: Db, now: () => Date): EngineAdapter {
 }
 
 /** Refresh tokens, kept under a digest: who reads the table cannot use what it holds. */
-export function refreshTokenAdapter(db: Db, now: () => Date): EngineAdapter {
+export function refreshTokenAdapter(db: Db, now: () => Date): Adapter {
   return {
     async upsert(id, { jti: _token, ...payload }, expiresIn) {
       const { grantId } = payload
@@ -87,14 +86,14 @@ function isOver(expiresAt: Date | null, now: Date): boolean {
   return expiresAt !== null && expiresAt <= now
 }
 
-function grantedScopes({ openid }: EnginePayload): string[] {
+function grantedScopes({ openid }: AdapterPayload): string[] {
   const { scope }: { scope?: unknown } = openid ?? {}
   return typeof scope === 'string' ? scope.split(' ') : []
 }
 
 /** Payloads are the engine's own, made of JSON values alone. */
-const toJson = (payload: EnginePayload) => payload as Prisma.InputJsonObject
-const fromJson = (payload: Prisma.JsonValue) => payload as EnginePayload
+const toJson = (payload: AdapterPayload) => payload as Prisma.InputJsonObject
+const fromJson = (payload: Prisma.JsonValue) => payload as AdapterPayload
 
 function isForeignKeyViolation(error: unknown): boolean {
   return error instanceof Prisma.PrismaClientKnownRequestError && error.code === 'P2003'

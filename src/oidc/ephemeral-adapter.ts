@@ -1,8 +1,7 @@
-import { errors } from 'oidc-provider'
+import { type Adapter, type AdapterPayload, errors } from 'oidc-provider'
 import { digest } from '../security/digest.ts'
 import type { Db } from '../store/db.ts'
 import type { Ephemeral } from '../store/ephemeral.ts'
-import type { EngineAdapter, EnginePayload } from './adapter.ts'
 
 /** The engine accepts a stored entry this long after its `exp` (clockTolerance), so it is kept that much longer. */
 export const clockToleranceSeconds = 15
@@ -13,12 +12,12 @@ const consumedMarkSeconds = 3600
  * The engine's short-lived entities: lost with the store, at the price of signing in again. Each step is one command
  * on one key, or on two keys of one hash tag.
  */
-export function ephemeralAdapter(model: string, store: Ephemeral, db: Db, now: () => Date): EngineAdapter {
+export function ephemeralAdapter(model: string, store: Ephemeral, db: Db, now: () => Date): Adapter {
   const key = (id: string) => `oidc:{${model}:${id}}`
   const consumedKey = (id: string) => `${key(id)}:consumed`
   const pointer = (kind: string, value: string) => `oidc:${kind}:${value}`
 
-  const find = async (id: string): Promise<EnginePayload | undefined> => {
+  const find = async (id: string): Promise<AdapterPayload | undefined> => {
     const [stored, consumed] = await store.getMany([key(id), consumedKey(id)])
     if (!stored) return undefined
     return { ...JSON.parse(stored), ...(consumed && { consumed: Number(consumed) }) }

@@ -39,6 +39,6 @@ export function signedOutPage(koaContext: KoaContextWithOIDC): void {
 function nameOf(ctx: KoaContextWithOIDC): string | undefined {
   const { client } = ctx.oidc
   if (!client || client.clientId === accountClientId) return undefined
-  const english = shellContext(ctx).state.locale === 'en' ? client['clientName#en'] : undefined
+  const english = shellContext(ctx).state.locale === 'en' ? client['client_name#en'] : undefined
   return typeof english === 'string' ? english : client.clientName
 }
