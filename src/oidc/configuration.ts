@@ -37,7 +37,6 @@ const claims = {
     openid: ['sub', 'linked_accounts'],
     ...Object.fromEntries(Object.entries(scopeClaims).map(([scope, claims]) => [scope, [...claims]])),
   },
-  // The engine keeps these under the names they have here; only its own metadata gets camel-case names.
 } satisfies Configuration
 
 const ttl = {
@@ -82,6 +81,7 @@ export function engineConfiguration(
     interactions: { policy: promptPolicy(), url: (_ctx, { uid }) => `/interaction/${uid}` },
 
     ...claims,
+    // The engine keeps these under the names they have here; only its own metadata gets camel-case names.
     extraClientMetadata: { properties: ['first_party', 'allowed_connections', 'client_name#en'] },
 
     // RFC 9700 section 2.1.2: the implicit grant is left out; `none` is for our own pages.
