@@ -81,7 +81,7 @@ async function disclosedLinks(
   ctx: KoaContextWithOIDC,
   memberId: string,
 ): Promise<Record<string, string>[] | undefined> {
-  const allowed = ctx.oidc.client?.['allowed_connections']
+  const allowed = ctx.oidc.client?.allowed_connections
   if (!Array.isArray(allowed) || allowed.length === 0) return undefined
   const identities = await db.federatedIdentity.findMany({
     where: { memberId, connectionId: { in: allowed } },

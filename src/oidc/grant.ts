@@ -20,7 +20,7 @@ export function loadExistingGrant(db: Db) {
     const consented = result?.consent?.grantId
     const id = consented ?? (await findGrantId(db, session.accountId, client.clientId))
     const grant = id ? await provider.Grant.find(id) : undefined
-    return client['first_party'] === true ? grantToFirstParty(ctx, session.accountId, grant) : grant
+    return client.first_party === true ? grantToFirstParty(ctx, session.accountId, grant) : grant
   }
 }
 
