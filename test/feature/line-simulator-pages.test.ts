@@ -1,10 +1,24 @@
 import { AxeBuilder } from '@axe-core/playwright'
 import { type Browser, chromium, type Page } from 'playwright-core'
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import { defaultSeed } from '../../src/demo/line/seed.ts'
 import type { LineSimulator } from '../../src/demo/line/server.ts'
+import { userIdOf } from '../../src/demo/line/simulator.ts'
 import { createState } from '../../src/demo/line/state.ts'
-import { authorizeUrl, callbackUrl, loginChannelOf, startSimulator } from '../support/line-simulator.ts'
+import {
+  authorizeUrl,
+  botChannelId,
+  botChannelOf,
+  call,
+  callbackUrl,
+  loginChannelId,
+  loginChannelOf,
+  obtainTokens,
+  openLineBrowser,
+  startSimulator,
+  startWebhookReceiver,
+  statelessToken,
+} from '../support/line-simulator.ts'
 
 let line: LineSimulator
 let chrome: Browser
@@ -33,7 +47,7 @@ describe.each([
   ['ja', 'light'],
   ['en', 'dark'],
 ] as const)('LINE pages on a 360 px screen (%s, %s)', (locale, colorScheme) => {
-  test('a whole login passes axe on every screen', async () => {
+  test('a whole login passes axe on every screen', { timeout: 120_000 }, async () => {
     loginChannelOf(line).requireTwoFactor = true
     const context = await chrome.newContext({ locale, colorScheme, viewport: { width: 360, height: 740 } })
     await context.route(`${callbackUrl}**`, (route) => route.fulfill({ body: 'back' }))
@@ -83,4 +97,63 @@ test.each([
   if (!javaScriptEnabled) await page.locator('button.main').click()
   expect((await posted).postData()).toMatch(/^code=\w{20}&state=state0123456789$/)
   await context.close()
+})
+
+describe('the LINE app as a page', () => {
+  test('refuses a form from another site', async () => {
+    const headers = { 'sec-fetch-site': 'cross-site' }
+    expect(
+      (await call(line, '/phone/person-a/remove-app', { form: { channelId: '1' }, headers })).status,
+    ).toBe(403)
+  })
+
+  test('shows messages and links of a friend, and passes axe', { timeout: 120_000 }, async () => {
+    const context = await chrome.newContext({ locale: 'en', viewport: { width: 360, height: 740 } })
+    const page = await context.newPage()
+    await page.goto(line.url)
+    await expectGoodPage(page)
+    await page.getByRole('link', { name: 'LINE Person A' }).click()
+    await page.getByRole('button', { name: 'Add friend' }).click()
+    const action = (uri: string) => ({ type: 'uri', label: 'Link', uri })
+    const template = {
+      type: 'buttons',
+      actions: [action('https://example.com/link'), action('javascript:alert(1)')],
+    }
+    const message = { type: 'template', altText: 'Link your account', template }
+    const bearer = await statelessToken(line, botChannelId)
+    const to = userIdOf('provider-a', 'person-a')
+    await call(line, '/v2/bot/message/push', { bearer, json: { to, messages: [message] } })
+    await page.reload()
+    await expectGoodPage(page)
+    expect(await page.locator('.bubble').textContent()).toContain('Link your account')
+    expect(await page.locator('.bubble a').getAttribute('href')).toBe('https://example.com/link')
+    await page.getByRole('button', { name: 'Block' }).click()
+    expect(await page.locator('main').textContent()).toContain('Blocked.')
+    await context.close()
+  })
+
+  test('removes an authorized app, and turns auto login on and off', async () => {
+    await obtainTokens(line)
+    const browser = openLineBrowser(line.url, { 'accept-language': 'en' })
+    const phone = await browser.open(`${line.url}/phone/person-a`)
+    expect(phone.html).toContain('Unlink Login channel A')
+    const after = await browser.submit(phone, '/remove-app', { channelId: loginChannelId })
+    expect(after.html).toContain('There are no authorized apps.')
+    await browser.submit(after, '/in-hand', { inHand: 'true' })
+    expect((await browser.open(authorizeUrl(line))).html).toContain('/consent"')
+    await browser.submit(after, '/in-hand', { inHand: 'false' })
+    expect((await browser.open(authorizeUrl(line))).html).toContain('/login"')
+  })
+
+  test('what a person says reaches the official account', async () => {
+    const receiver = await startWebhookReceiver()
+    botChannelOf(line).webhookUrl = receiver.url
+    await call(line, '/phone/person-a/say', { form: { channelId: botChannelId, text: 'hello' } }).catch(
+      () => undefined,
+    )
+    await vi.waitFor(() =>
+      expect(receiver.deliveries[0]?.events).toMatchObject([{ message: { text: 'hello' } }]),
+    )
+    await receiver.close()
+  })
 })

@@ -10,7 +10,7 @@ import {
   type SimulatorSeed,
   settingsSchema,
 } from './seed.ts'
-import { findMessagingChannel, findPerson, nowMs, type Simulator } from './simulator.ts'
+import { findMessagingChannel, findPerson, nowMs, randomHex, type Simulator } from './simulator.ts'
 import {
   type Channel,
   createSigningKey,
@@ -72,6 +72,12 @@ export function createControl(sim: Simulator, startSeed: SimulatorSeed) {
     revokeApp: (channelId: string, personId: string): void => endAuthorization(sim, channelId, personId),
     openAccountLink: (personId: string, linkToken: string, nonce: string): 'ok' | 'failed' =>
       openAccountLink(sim, getPerson(sim, personId), linkToken, nonce),
+    /** A message of a person in the talk with an official account. */
+    say: (personId: string, channelId: string, text: string): void => {
+      const channel = getMessagingChannel(sim, channelId)
+      const event = createEvent(sim, channel, 'message', getPerson(sim, personId), true)
+      sendEvents(sim, channel, [{ ...event, message: { type: 'text', id: randomHex(sim, 18), text } }])
+    },
     /** Any events, also malformed ones; what every event has is added where it is missing. */
     sendWebhook: (
       channelId: string,

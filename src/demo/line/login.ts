@@ -17,6 +17,9 @@ export function beginLogin(ctx: Context, sim: Simulator, request: AuthorizationR
     twoFactorDone: false,
     consented: false,
   }
+  for (const { id, expiresAtMs } of Object.values(sim.state.logins)) {
+    if (expiresAtMs <= nowMs(sim)) delete sim.state.logins[id]
+  }
   sim.state.logins[login.id] = login
   return login
 }

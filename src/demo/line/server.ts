@@ -12,6 +12,7 @@ import { injectFailures } from './injected-failures.ts'
 import { inspectionRoutes } from './inspection.routes.ts'
 import { liffRoutes } from './liff.routes.ts'
 import { messageRoutes } from './messages.routes.ts'
+import { phoneRoutes } from './phone.routes.ts'
 import { profileRoutes } from './profile.routes.ts'
 import { PageRefusal, Refusal } from './refusal.ts'
 import { richMenuRoutes } from './rich-menus.routes.ts'
@@ -139,6 +140,7 @@ function createApp(sim: Simulator, control: Control, save: () => void): Koa {
     app.use(routes(sim).routes())
   }
   app.use(controlRoutes(sim, control).routes())
+  app.use(phoneRoutes(sim, control).routes())
   return app
 }
 

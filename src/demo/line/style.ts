@@ -14,6 +14,8 @@ main { max-width: 27rem; margin: 1.5rem auto; padding: 1.5rem 1.25rem; backgroun
   border: 1px solid var(--line); border-radius: 1rem; }
 @media (max-width: 29rem) { main { margin: 0; border: 0; border-radius: 0; } body { background: var(--card); } }
 h1 { margin: 0 0 .25rem; font-size: 1.375rem; line-height: 1.35; }
+h3 { margin: 1.25rem 0 0; font-size: .9375rem; }
+.bubble { padding: .5rem .75rem; border: 1px solid var(--line); border-radius: .75rem; white-space: pre-line; }
 h2 { margin: 1.75rem 0 .5rem; font-size: 1rem; }
 p { margin: .25rem 0 1rem; }
 .soft { color: var(--soft); font-size: .9375rem; }
@@ -22,7 +24,7 @@ form { margin: 0; }
 ul { list-style: none; margin: 0; padding: 0; }
 li + li { margin-top: .5rem; }
 label { display: block; margin-top: .75rem; font-weight: 600; }
-input[type=email], input[type=password] { display: block; width: 100%; min-height: 3rem; margin-top: .25rem;
+input[type=email], input[type=password], input[type=text] { display: block; width: 100%; min-height: 3rem; margin-top: .25rem;
   padding: .5rem .75rem; font: inherit; color: inherit; background: transparent; border: 1px solid var(--soft);
   border-radius: .5rem; }
 .choice { display: flex; gap: .75rem; align-items: flex-start; font-weight: 400; }
