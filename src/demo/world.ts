@@ -54,11 +54,7 @@ export async function startDemo({ port, env }: DemoOptions): Promise<DemoWorld> 
   try {
     const inbox = await startInbox({ smtpPort: port + 4, httpPort: port + 3, statePath: kept('inbox.json') })
     closers.push(() => inbox.close())
-    const line = await startLineSimulator({
-      port: port + 1,
-      seed: lineSeed,
-      statePath: kept('line.json'),
-    })
+    const line = await startLineSimulator({ port: port + 1, seed: lineSeed, statePath: kept('line.json') })
     closers.push(() => line.close())
     const hitotsu = await startServer(settings)
     closers.push(() => hitotsu.stop())
