@@ -3,8 +3,7 @@ import Koa from 'koa'
 import type { Config } from './config/config.ts'
 import { createOidcConnector } from './connections/oidc.ts'
 import { auditSink } from './events/audit.ts'
-import { type Dispatcher, startDispatcher } from './events/dispatcher.ts'
-import type { StoredEvent } from './events/event.ts'
+import { type Dispatcher, type Sink, startDispatcher } from './events/dispatcher.ts'
 import type { HttpContext, HttpMiddleware, HttpState, Site } from './http/context.ts'
 import { toLocale } from './http/i18n.ts'
 import { pinOrigin } from './http/origin.ts'
@@ -23,7 +22,7 @@ import { linkTransactions } from './linking/transaction.ts'
 import { createMailer } from './mail/mailer.ts'
 import { memberAccountRoutes } from './members/account.routes.ts'
 import { createPasswordHasher, type HashCost } from './members/credentials/password.ts'
-import { emailCodes } from './members/email-code.ts'
+import { type EmailCodes, emailCodes } from './members/email-code.ts'
 import { memberMail } from './members/mail.ts'
 import { accountReturnPath, accountSignInUrl, accountSignOutUrl } from './oidc/account-client.ts'
 import { buildEngine } from './oidc/provider.ts'
@@ -58,7 +57,7 @@ const concurrentHashes = 2
 
 /** The composition root: the only place that knows every feature. */
 export async function createApp(resources: Resources): Promise<App> {
-  const { config, db, store, random, now, log, fetch, isDraining } = resources
+  const { config, db, store, random, now, log, fetch } = resources
   const issuer = config.ISSUER
   const sealer = createSealer(config.SECRET_KEYS)
   const codes = emailCodes(store, random, config.SECRET_KEYS[0] ?? '')
@@ -85,21 +84,7 @@ export async function createApp(resources: Resources): Promise<App> {
   const { PASSWORD_MIN_LENGTH: passwordMinLength } = config
   const { recentSeconds } = linking
 
-  const site: Site = {
-    issuer,
-    serviceName: config.SERVICE_NAME,
-    termsUrl: config.TERMS_URL,
-    privacyUrl: config.PRIVACY_URL,
-  }
-  const koa = new Koa<HttpState>({
-    keys: config.COOKIE_KEYS,
-    proxy: config.TRUST_PROXY > 0,
-    maxIpsCount: config.TRUST_PROXY,
-  })
-  pinOrigin(koa, issuer)
-  const probes = { database: () => db.$queryRaw`SELECT 1`, store: () => store.ping() }
-  for (const middleware of shell({ site, random, now, log, probes, isDraining })) koa.use(middleware)
-
+  const koa = openShell(resources)
   const pages = [
     frontRoutes(issuer),
     interactionRoutes({ ...linking, provider, codes, hasher, passwordMinLength }),
@@ -115,14 +100,40 @@ export async function createApp(resources: Resources): Promise<App> {
   koa.use(engine.middleware)
   koa.on('error', (error) => log.error({ err: error }, 'request failed outside the shell'))
 
-  const send = createMailer(config.SMTP_URL, config.MAIL_FROM, config.SERVICE_NAME, log)
-  const mail = async (event: StoredEvent) => {
+  const mail = mailSink(resources, codes)
+  const sinks = { audit: auditSink(db, now), mail, upstream: upstreamSink(db, linking.vault, connector) }
+  return { koa, dispatcher: startDispatcher({ db, sinks, now, log }) }
+}
+
+/** The application as every request meets it first, whatever the request is for. */
+function openShell({ config, db, store, random, now, log, isDraining }: Resources): Koa<HttpState> {
+  const issuer = config.ISSUER
+  const site: Site = {
+    issuer,
+    serviceName: config.SERVICE_NAME,
+    termsUrl: config.TERMS_URL,
+    privacyUrl: config.PRIVACY_URL,
+  }
+  const koa = new Koa<HttpState>({
+    keys: config.COOKIE_KEYS,
+    proxy: config.TRUST_PROXY > 0,
+    maxIpsCount: config.TRUST_PROXY,
+  })
+  pinOrigin(koa, issuer)
+  const probes = { database: () => db.$queryRaw`SELECT 1`, store: () => store.ping() }
+  for (const middleware of shell({ site, random, now, log, probes, isDraining })) koa.use(middleware)
+  return koa
+}
+
+/** Sends the message an event asks for, if it asks for one: the features say which. */
+function mailSink({ config, db, store, log }: Resources, codes: EmailCodes): Sink {
+  const { ISSUER: issuer, SMTP_URL, MAIL_FROM, SERVICE_NAME } = config
+  const send = createMailer(SMTP_URL, MAIL_FROM, SERVICE_NAME, log)
+  return async (event) => {
     const message =
       (await memberMail({ db, store, codes, issuer }, event)) ?? (await linkingMail({ db, issuer }, event))
     if (message) await send(message)
   }
-  const sinks = { audit: auditSink(db, now), mail, upstream: upstreamSink(db, linking.vault, connector) }
-  return { koa, dispatcher: startDispatcher({ db, sinks, now, log }) }
 }
 
 /** The front door, and what belongs to no feature. */
