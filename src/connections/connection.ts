@@ -82,10 +82,10 @@ export async function listConnections(
 
 /** What a page shows of a connection. */
 export function presentConnection(
-  { id, kind, name }: Connection,
+  { id, kind, name, allowSignIn }: Connection,
   locale: Locale,
-): { id: string; kind: string; name: string } {
-  return { id, kind, name: name[locale] }
+): { id: string; kind: string; name: string; allowSignIn: boolean } {
+  return { id, kind, name: name[locale], allowSignIn }
 }
 
 export function openSecret(sealer: Sealer, { id, sealedSecret }: Connection): string {
