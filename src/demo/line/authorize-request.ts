@@ -1,25 +1,4 @@
-import type { LiffApp, LoginChannel, Settings } from './state.ts'
-
-export type ResponseMode = 'query' | 'form_post' | 'query.jwt' | 'form_post.jwt'
-
-export type AuthorizationRequest = {
-  clientId: string
-  redirectUri: string
-  responseMode: ResponseMode
-  state: string
-  scopes: string[]
-  prompts: string[]
-  showQrFirst: boolean
-  maySwitchMethod: boolean
-  disableAutoLogin: boolean
-  uiLocales?: string
-  nonce?: string
-  maxAgeSeconds?: number
-  botPrompt?: 'normal' | 'aggressive'
-  codeChallenge?: string
-  /** The LIFF app whose `liff.login()` sent the request. */
-  liffId?: string
-}
+import type { AuthorizationRequest, LiffApp, LoginChannel, ResponseMode, Settings } from './state.ts'
 
 export type AuthorizationError = {
   redirectUri: string

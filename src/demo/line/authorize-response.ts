@@ -1,10 +1,9 @@
 import { SignJWT } from 'jose'
 import type { Context } from 'koa'
-import type { ResponseMode } from './authorize-request.ts'
 import { redirectingPage, sendPage } from './html.ts'
 import { lifetimeSeconds } from './lifetimes.ts'
 import { nowSeconds, type Simulator } from './simulator.ts'
-import type { LoginChannel } from './state.ts'
+import type { LoginChannel, ResponseMode } from './state.ts'
 import { textsFor } from './texts.ts'
 
 type ResponseTarget = { redirectUri: string; responseMode: ResponseMode }

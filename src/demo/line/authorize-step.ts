@@ -1,6 +1,13 @@
-import type { AuthorizationRequest } from './authorize-request.ts'
 import { lifetimeSeconds } from './lifetimes.ts'
-import type { Browser, Consent, LoginChannel, PendingLogin, Person, Relation } from './state.ts'
+import type {
+  AuthorizationRequest,
+  Browser,
+  Consent,
+  LoginChannel,
+  PendingLogin,
+  Person,
+  Relation,
+} from './state.ts'
 
 export type LoginMethod = 'auto' | 'sso' | 'qr' | 'password'
 

@@ -1,12 +1,11 @@
 import type { Context } from 'koa'
-import type { AuthorizationRequest } from './authorize-request.ts'
 import { offersFriendship, type StepFacts } from './authorize-step.ts'
 import { browserOf } from './browsers.ts'
 import { lifetimeSeconds } from './lifetimes.ts'
 import { PageRefusal } from './refusal.ts'
 import { setRelation } from './relations.ts'
 import { findLoginChannel, findPerson, nowMs, randomHex, relationOf, type Simulator } from './simulator.ts'
-import type { PendingLogin, PlannedConsent } from './state.ts'
+import type { AuthorizationRequest, PendingLogin, PlannedConsent } from './state.ts'
 
 export function beginLogin(ctx: Context, sim: Simulator, request: AuthorizationRequest): PendingLogin {
   const login: PendingLogin = {

@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto'
 import { calculateJwkThumbprint, exportJWK, generateKeyPair, type JWK } from 'jose'
 import type { z } from 'zod'
-import type { AuthorizationRequest } from './authorize-request.ts'
 import { createMessagingState, type MessagingState } from './messaging-state.ts'
 import {
   type channelSchema,
@@ -39,6 +38,27 @@ export type Consent = {
 
 /** A consent screen answered in advance through the control API. */
 export type PlannedConsent = { allow: boolean; email: boolean; addFriend: boolean }
+
+export type ResponseMode = 'query' | 'form_post' | 'query.jwt' | 'form_post.jwt'
+
+export type AuthorizationRequest = {
+  clientId: string
+  redirectUri: string
+  responseMode: ResponseMode
+  state: string
+  scopes: string[]
+  prompts: string[]
+  showQrFirst: boolean
+  maySwitchMethod: boolean
+  disableAutoLogin: boolean
+  uiLocales?: string
+  nonce?: string
+  maxAgeSeconds?: number
+  botPrompt?: 'normal' | 'aggressive'
+  codeChallenge?: string
+  /** The LIFF app whose `liff.login()` sent the request. */
+  liffId?: string
+}
 
 export type PendingLogin = {
   id: string
