@@ -1,7 +1,10 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { decodeProtectedHeader } from 'jose'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import { defaultSeed } from '../../src/demo/line/seed.ts'
@@ -17,6 +20,8 @@ import {
   openLineBrowser,
   startSimulator,
 } from '../support/line-simulator.ts'
+
+const mainScript = new URL('../../src/demo/line/main.ts', import.meta.url)
 
 let line: LineSimulator
 
@@ -146,5 +151,20 @@ describe('LINE simulator process', () => {
     const { keys } = (await call(second, '/oauth2/v2.1/certs')).body
     expect(JSON.stringify(keys)).toContain(decodeProtectedHeader(id_token).kid)
     await second.close()
+  })
+
+  test('runs alone, with its settings in the environment, until it is told to stop', async () => {
+    const child = spawn(process.execPath, [fileURLToPath(mainScript)], {
+      env: { LINE_SIMULATOR_PORT: '0', LINE_SIMULATOR_ISSUER: 'https://access.line.me' },
+    })
+    const [line] = await once(child.stdout, 'data')
+    const url = String(line).replace('LINE simulator at ', '').trim()
+    const discovery = await (await fetch(`${url}/.well-known/openid-configuration`)).json()
+    expect(discovery).toMatchObject({
+      issuer: 'https://access.line.me',
+      token_endpoint: `${url}/oauth2/v2.1/token`,
+    })
+    child.kill('SIGTERM')
+    expect(await once(child, 'exit')).toEqual([0, null])
   })
 })

@@ -36,7 +36,7 @@ export function botChannelOf({ simulator }: LineSimulator): MessagingChannel {
   return channel
 }
 
-export type Page = { status: number; url: string; html: string; headers: Headers }
+type Page = { status: number; url: string; html: string; headers: Headers }
 
 /** Follows redirects like a browser, and stops where the page is not the simulator's own. */
 export type LineBrowser = {
@@ -183,7 +183,7 @@ export async function statelessToken(sim: LineSimulator, channelId: string): Pro
   return String((await call(sim, '/oauth2/v3/token', { form })).body.access_token)
 }
 
-export type Delivery = { body: string; signature: string; events: Record<string, unknown>[] }
+type Delivery = { body: string; signature: string; events: Record<string, unknown>[] }
 
 export type WebhookReceiver = {
   url: string

@@ -59,7 +59,7 @@ export function ssoPage(texts: Texts, action: string, person: Person): Page {
   }
 }
 
-export function personButtons(action: string, persons: Person[]): Html {
+function personButtons(action: string, persons: Person[]): Html {
   return html`<form method="post" action="${action}">
 <ul>
 ${persons.map(

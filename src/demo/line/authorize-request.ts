@@ -1,6 +1,6 @@
 import type { AuthorizationRequest, LiffApp, LoginChannel, ResponseMode, Settings } from './state.ts'
 
-export type AuthorizationError = {
+type AuthorizationError = {
   redirectUri: string
   responseMode: ResponseMode
   state: string | undefined
@@ -44,7 +44,7 @@ export function decideRequest(
 }
 
 /** Scheme, host and path are compared exactly; registered query parameters must be there, others may be. */
-export function isRegistered(redirectUri: string, callbackUrls: string[]): boolean {
+function isRegistered(redirectUri: string, callbackUrls: string[]): boolean {
   if (!URL.canParse(redirectUri) || redirectUri.includes('#')) return false
   const [base, query = ''] = splitQuery(redirectUri)
   const sent = [...new URLSearchParams(query)].map(String)

@@ -23,7 +23,7 @@ export type LinkToken = {
   usedAtMs?: number
 }
 
-export type ReplyToken = {
+type ReplyToken = {
   token: string
   channelId: string
   personId: string
@@ -45,7 +45,7 @@ export type SentMessage = {
 
 export type SentMessageId = { id: string; quoteToken?: string }
 
-export type AcceptedRetryKey = { requestId: string; acceptedAtMs: number; sentMessages: SentMessageId[] }
+type AcceptedRetryKey = { requestId: string; acceptedAtMs: number; sentMessages: SentMessageId[] }
 
 export type RichMenu = {
   richMenuId: string

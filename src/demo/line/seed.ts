@@ -2,7 +2,7 @@ import { z } from 'zod'
 
 export const providerSchema = z.object({ id: z.string().min(1), name: z.string().min(1) })
 
-export const liffAppSchema = z.object({
+const liffAppSchema = z.object({
   id: z.string().regex(/^\d+-[A-Za-z0-9]{8}$/),
   endpointUrl: z.url(),
   scopes: z

@@ -15,7 +15,7 @@ export type DeliveryFaults = {
 const crockford = '0123456789ABCDEFGHJKMNPQRSTVWXYZ'
 
 /** A ULID: 48 bits of time, 80 bits of chance, sortable as text. */
-export function createEventId(sim: Simulator): string {
+function createEventId(sim: Simulator): string {
   const bits = BigInt(`0x${nowMs(sim).toString(16)}${randomHex(sim, 20)}`)
   return Array.from(
     { length: 26 },
