@@ -15,7 +15,7 @@ import {
 import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import { systemRandom } from '../security/random.ts'
-import { type Account, checkReach, serverAccount } from './embedded-postgres-account.ts'
+import { type Account, commandAs, serverAccount } from './embedded-postgres-account.ts'
 import { superuser } from './embedded-postgres-answer.ts'
 import { findPostgresBinaries, type PostgresBinaries } from './embedded-postgres-binaries.ts'
 
@@ -42,12 +42,8 @@ export async function prepareFolder(path: string): Promise<PostgresFolder> {
   if (names.length > 0 && !names.includes('lock')) {
     throw new Error(`${folder} holds something else than an embedded PostgreSQL; name an empty folder`)
   }
-  const account = await serverAccount(folder)
-  if (account) {
-    await checkReach(folder, account)
-    await checkReach(binaries.postgres, account)
-    await chown(folder, account.uid, account.gid)
-  }
+  const account = await serverAccount(folder, binaries.postgres)
+  if (account) await chown(folder, account.uid, account.gid)
   await chmod(folder, 0o700)
   return { folder, data: join(folder, 'data'), account, binaries }
 }
@@ -65,16 +61,13 @@ export async function ensureCluster(place: PostgresFolder, { fsync }: { fsync: b
   if (names.includes('data')) return
   await writePrivate(place, 'password', `${systemRandom.token()}\n`)
   const fresh = join(folder, `new-${systemRandom.token(6)}`)
-  await promisify(execFile)(
-    binaries.initdb,
-    [
-      ...['-D', fresh, '-U', superuser, '-E', 'UTF8', '--auth=scram-sha-256'],
-      // The same order and case rules on every platform and after every upgrade of the system's libraries.
-      ...['--locale-provider=builtin', '--builtin-locale=C.UTF-8', '--locale=C'],
-      ...[`--pwfile=${join(folder, 'password')}`, '--no-instructions', ...(fsync ? [] : ['--no-sync'])],
-    ],
-    { cwd: folder, ...account },
-  ).catch((cause) => {
+  const { file, args, options } = commandAs(account, binaries.initdb, [
+    ...['-D', fresh, '-U', superuser, '-E', 'UTF8', '--auth=scram-sha-256'],
+    // The same order and case rules on every platform and after every upgrade of the system's libraries.
+    ...['--locale-provider=builtin', '--builtin-locale=C.UTF-8', '--locale=C'],
+    ...[`--pwfile=${join(folder, 'password')}`, '--no-instructions', ...(fsync ? [] : ['--no-sync'])],
+  ])
+  await promisify(execFile)(file, args, { cwd: folder, ...options }).catch((cause) => {
     throw new Error(`PostgreSQL's data could not be created in ${folder}: ${cause.message}`, { cause })
   })
   await rename(fresh, data)

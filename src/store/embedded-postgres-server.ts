@@ -4,6 +4,7 @@ import { open, readFile, rm } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
+import { commandAs } from './embedded-postgres-account.ts'
 import { comesReady, connectionUrl } from './embedded-postgres-answer.ts'
 import { type PostgresFolder, readPassword, readPort, writePort } from './embedded-postgres-folder.ts'
 import {
@@ -73,13 +74,15 @@ export async function startServer(
 async function launch(place: PostgresFolder, { port, fsync }: { port: number; fsync: boolean }) {
   await rm(logFile(place), { force: true })
   const output = await open(logFile(place), 'w', 0o600)
-  const child = spawn(place.binaries.postgres, serverArguments(place.data, { port, fsync }), {
+  const command = serverArguments(place.data, { port, fsync })
+  const { file, args, options } = commandAs(place.account, place.binaries.postgres, command)
+  const child = spawn(file, args, {
     cwd: place.folder,
     // A session of its own: Ctrl-C ends the application, which still needs its database to finish what it does.
     detached: true,
     stdio: ['ignore', output.fd, output.fd],
     env: { LC_ALL: 'C', PATH: '' },
-    ...place.account,
+    ...options,
   })
   try {
     await once(child, 'spawn')

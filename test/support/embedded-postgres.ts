@@ -9,13 +9,17 @@ import { Client, type QueryResultRow } from 'pg'
 import { onTestFinished } from 'vitest'
 import { findPostmaster, stopPostmaster } from '../../src/store/embedded-postgres-process.ts'
 
-/** An empty folder of the test's own; whatever server is left in it is ended with the test. */
-export async function postgresFolder(): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), 'hitotsu-postgres-'))
+/**
+ * An empty folder of the test's own, or the name of a missing one below it; whatever server is left there is ended
+ * with the test. Nobody but its owner may enter the folder.
+ */
+export async function postgresFolder(below = ''): Promise<string> {
+  const made = await mkdtemp(join(tmpdir(), 'hitotsu-postgres-'))
+  const folder = join(made, below)
   onTestFinished(async () => {
     const left = findPostmaster(join(folder, 'data'))
     if (left) await stopPostmaster(left.pid, join(folder, 'data'), () => undefined)
-    await rm(folder, { recursive: true, force: true })
+    await rm(made, { recursive: true, force: true })
   })
   return folder
 }
@@ -29,13 +33,21 @@ export interface OwnerProcess {
   ended: Promise<unknown>
 }
 
+interface OwnerOptions {
+  flags?: string[]
+  account?: { uid: number; gid: number }
+  /** A command that runs the one that follows it. */
+  through?: string[]
+}
+
 /** Another process that opens the folder, as another user if told so; it never outlives this one. */
 export function startOwner(
   folder: string,
-  { flags = [], account }: { flags?: string[]; account?: { uid: number; gid: number } } = {},
+  { flags = [], account, through = [] }: OwnerOptions = {},
 ): OwnerProcess {
   const script = fileURLToPath(new URL('./embedded-postgres-process.ts', import.meta.url))
-  const child = spawn(process.execPath, [script, folder, ...flags], {
+  const [program = '', ...args] = [...through, process.execPath, script, folder, ...flags]
+  const child = spawn(program, args, {
     stdio: ['pipe', 'pipe', 'inherit'],
     detached: true,
     ...account,

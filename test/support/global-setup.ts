@@ -1,4 +1,4 @@
-import { chmod, mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestProject } from 'vitest/node'
@@ -17,8 +17,6 @@ declare module 'vitest' {
 /** One PostgreSQL and one Redis for the whole run; each test file works in a database and under a key prefix of its own. */
 export async function setup(project: TestProject): Promise<() => Promise<void>> {
   const folder = await mkdtemp(join(tmpdir(), 'hitotsu-test-'))
-  // Started as root, PostgreSQL runs as another user, who has to get there.
-  await chmod(folder, 0o755)
   const [postgres, redis] = await Promise.all([
     openEmbeddedPostgres({ folder: join(folder, 'postgres'), log: () => {}, fsync: false }),
     startRedis(),
