@@ -31,9 +31,7 @@ export const settings = {
   PORT: wholeNumber(0, 65535).default(3000).describe('the port to listen on'),
   TRUST_PROXY: wholeNumber(0, 10)
     .default(0)
-    .describe(
-      'how many reverse proxies in front set X-Forwarded-For and X-Forwarded-Proto; 0 ignores both headers',
-    ),
+    .describe('how many reverse proxies in front append to X-Forwarded-For; 0 ignores the header'),
   DATABASE_URL: z
     .url({ protocol: /^postgres(ql)?$/ })
     .optional()
