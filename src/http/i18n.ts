@@ -28,10 +28,6 @@ export function translator(locale: Locale): Translate {
   }
 }
 
-export function hasMessage(locale: Locale, key: string): boolean {
-  return catalogs[locale].has(key)
-}
-
 /**
  * The language of a page: what the reader chose before, else what the relying party asked for (ui_locales, OpenID
  * Connect Core 3.1.2.1), else what the browser prefers, else Japanese.
