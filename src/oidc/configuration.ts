@@ -1,4 +1,4 @@
-import type { Configuration, JWKS } from 'oidc-provider'
+import { type Configuration, errors, type JWKS } from 'oidc-provider'
 import type { Db } from '../store/db.ts'
 import type { Ephemeral } from '../store/ephemeral.ts'
 import { findMemberAccount, scopeClaims } from './account.ts'
@@ -87,6 +87,11 @@ export function engineConfiguration(
     // RFC 9700 section 2.1.2: the implicit grant is left out; `none` is for our own pages.
     responseTypes: ['code', 'none'],
     clientAuthMethods: ['client_secret_basic', 'client_secret_post', 'private_key_jwt', 'none'],
+    // RFC 7523 section 3 (3) lets an assertion name several audiences: each of them could then use it here.
+    assertJwtClientAuthClaimsAndHeader: (_ctx, { aud }) => {
+      if (Array.isArray(aud) && aud.length > 1)
+        throw new errors.InvalidClientAuth('audience (aud) must be this server alone')
+    },
     // RFC 9700 section 2.1.1: PKCE for every client, public or not.
     pkce: { required: (_ctx, client) => client.responseTypes?.includes('code') ?? true },
 
