@@ -1,0 +1,79 @@
+import type { Command } from 'commander'
+import { createClient } from '../oidc/client.ts'
+import { systemRandom } from '../security/random.ts'
+import { inTransaction, isUniqueViolation, type Tx } from '../store/db.ts'
+import { type ClientOptions, readNewClient } from './client-input.ts'
+import { clientParts, findClient } from './client-view.ts'
+import { addCommand, collected, collectedWords } from './command.ts'
+import { type Surroundings, withContext } from './context.ts'
+import { details, print } from './output.ts'
+import { Refusal } from './refusal.ts'
+
+export const secretNotice =
+  'This secret will not be shown again: only a digest of it is stored. Keep it where the relying party reads it.'
+
+export function addClientCreate(clients: Command, surroundings: Surroundings): void {
+  addCommand(clients, 'create', 'Register a relying party and print its secret, once.', [
+    'hitotsu clients create --id shop --name-ja 公式ストア --name-en "Official store" \\',
+    '    --redirect-uri https://shop.example.com/callback --connection line',
+    'hitotsu clients create --id app --name-en App --redirect-uri https://app.example.com/callback \\',
+    '    --auth-method none --scope "openid profile linked_accounts"',
+    'hitotsu clients create --id crm --name-en CRM --redirect-uri https://crm.example.com/callback \\',
+    '    --auth-method private_key_jwt --jwks-file crm.jwks.json --json',
+  ])
+    .option('--id <id>', 'the client_id: lower-case letters, digits, dots, hyphens, underscores')
+    .option('--name-ja <name>', 'the name members see in Japanese (default: --name-en)')
+    .option('--name-en <name>', 'the name members see in English (default: --name-ja)')
+    .option('--redirect-uri <uri>', 'where the browser returns with a code; repeatable', collected)
+    .option(
+      '--post-logout-redirect-uri <uri>',
+      'where the browser may go after sign-out; repeatable',
+      collected,
+    )
+    .option(
+      '--scope <scope>',
+      'what it may ask for; repeatable (default: openid profile email offline_access)',
+      collectedWords,
+    )
+    .option(
+      '--auth-method <method>',
+      'client_secret_basic (default), client_secret_post, private_key_jwt or none',
+    )
+    .option('--jwks-file <path>', "the client's public keys as a JSON Web Key Set; - reads standard input")
+    .option('--connection <id>', 'a connection whose linked accounts it may see; repeatable', collected)
+    .option('--first-party', 'a service of the company itself: members are not asked for consent')
+    .option('--client-uri <url>', 'its home page')
+    .option('--policy-uri <url>', 'its privacy policy')
+    .option('--tos-uri <url>', 'its terms of service')
+    .action((options: ClientOptions) => create(options, surroundings))
+}
+
+async function create(options: ClientOptions, surroundings: Surroundings): Promise<void> {
+  const input = await readNewClient(options)
+  await withContext(surroundings, async ({ db, now }) => {
+    const { secret } = await inTransaction(db, async (tx) => {
+      await refuseUnknownConnections(tx, input.connections)
+      return createClient(tx, systemRandom, input, now)
+    }).catch((error: unknown) => {
+      if (!isUniqueViolation(error)) throw error
+      throw new Refusal(`there is a client ${input.id} already`, undefined, error)
+    })
+    const client = await findClient(db, input.id, now)
+    if (!client) throw new Refusal(`the client ${input.id} was removed right after it was registered`)
+    const secretPart = secret ? [['client secret', secret] as const] : []
+    const lines = [
+      `Registered the client ${input.id}.`,
+      '',
+      details([...clientParts(client), ...secretPart]),
+      ...(secret ? ['', secretNotice] : []),
+    ]
+    print(options.json, { client, ...(secret && { secret }) }, lines.join('\n'))
+  })
+}
+
+async function refuseUnknownConnections(tx: Tx, ids: readonly string[]): Promise<void> {
+  const known = await tx.connection.findMany({ where: { id: { in: [...ids] } }, select: { id: true } })
+  const unknown = ids.filter((id) => !known.some((row) => row.id === id))
+  if (unknown.length > 0)
+    throw new Refusal(unknown.map((id) => `--connection ${id}: there is no such connection`))
+}

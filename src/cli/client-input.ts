@@ -1,0 +1,83 @@
+import type { z } from 'zod'
+import { type NewClient, newClient } from '../oidc/client.ts'
+import { given, type Json, nameOf, nameOptions, readText } from './command.ts'
+import { faultsByOption, wrongUsage } from './refusal.ts'
+
+export interface ClientOptions extends Json {
+  id?: string
+  nameJa?: string
+  nameEn?: string
+  redirectUri?: string[]
+  postLogoutRedirectUri?: string[]
+  scope?: string[]
+  authMethod?: string
+  jwksFile?: string
+  connection?: string[]
+  firstParty?: boolean
+  clientUri?: string
+  policyUri?: string
+  tosUri?: string
+}
+
+const optionNames = {
+  ...nameOptions,
+  id: '--id',
+  redirectUris: '--redirect-uri',
+  postLogoutRedirectUris: '--post-logout-redirect-uri',
+  scopes: '--scope',
+  authMethod: '--auth-method',
+  jwks: '--jwks-file',
+  'jwks.keys': '--jwks-file',
+  connections: '--connection',
+  clientUri: '--client-uri',
+  policyUri: '--policy-uri',
+  tosUri: '--tos-uri',
+}
+
+/** @throws Refusal with every fault of the input, those the engine sees among them */
+export async function readNewClient(options: ClientOptions): Promise<NewClient> {
+  const faults: string[] = []
+  const input = given({
+    id: options.id,
+    name: nameOf(options),
+    redirectUris: options.redirectUri,
+    postLogoutRedirectUris: options.postLogoutRedirectUri,
+    scopes: options.scope,
+    authMethod: options.authMethod,
+    jwks: options.jwksFile === undefined ? undefined : await readJwks(options.jwksFile, faults),
+    connections: options.connection && [...new Set(options.connection)],
+    firstParty: options.firstParty,
+    clientUri: options.clientUri,
+    policyUri: options.policyUri,
+    tosUri: options.tosUri,
+  })
+  const parsed = newClient.safeParse(input)
+  if (!parsed.success) faults.push(...faultsByOption(parsed.error, input, optionNames))
+  // Half of what this program can load is the engine, and no other command needs it.
+  const { metadataFaults } = await import('./client-metadata.ts')
+  faults.push(...(await metadataFaults(soundParts(input, parsed.error?.issues ?? []))))
+  if (!parsed.success || faults.length > 0) throw wrongUsage(faults)
+  return parsed.data
+}
+
+async function readJwks(path: string, faults: string[]): Promise<unknown> {
+  try {
+    return JSON.parse(await readText(path))
+  } catch (error) {
+    const reason = error instanceof SyntaxError ? 'is not JSON' : (error as Error).message
+    faults.push(`--jwks-file ${path}: ${reason}`)
+    return undefined
+  }
+}
+
+/** What the schema has nothing against: a field without faults, or of a list the entries without. */
+function soundParts(input: object, issues: readonly z.core.$ZodIssue[]): Partial<NewClient> {
+  const sound = Object.entries(input).flatMap(([field, value]) => {
+    const paths = issues.map(({ path }) => path).filter(([first]) => first === field)
+    if (!Array.isArray(value) || paths.some(({ length }) => length === 1))
+      return paths.length > 0 ? [] : [[field, value]]
+    const rest = value.filter((_, position) => !paths.some(([, at]) => at === position))
+    return rest.length > 0 ? [[field, rest]] : []
+  })
+  return given(newClient.partial().parse(Object.fromEntries(sound)))
+}

@@ -1,0 +1,93 @@
+import { exportJWK, generateKeyPair } from 'jose'
+import { errors, type JWK, type Provider } from 'oidc-provider'
+import { createOutbound } from '../http/outbound.ts'
+import { type NewClient, toMetadata } from '../oidc/client.ts'
+import { buildEngine } from '../oidc/provider.ts'
+import { openDb } from '../store/db.ts'
+import { openEphemeral } from '../store/ephemeral.ts'
+import { createLogger } from '../telemetry/logger.ts'
+
+/**
+ * What the engine refuses in a registration, under the option it was given with: stored all the same, it would fail at
+ * the client's first request. The engine stops at the first fault it sees, so each part is judged by itself.
+ */
+export async function metadataFaults(input: Partial<NewClient>): Promise<string[]> {
+  const { provider, close } = await openEngine()
+  try {
+    const faults: string[] = []
+    for (const [option, part] of partsOf(input)) {
+      const fault = await judge(provider, part)
+      if (fault) faults.push(`${option}: ${fault}`)
+    }
+    // What no part shows by itself, the whole may.
+    const whole = faults.length > 0 ? undefined : await judge(provider, input)
+    return whole ? [whole] : faults
+  } finally {
+    await close()
+  }
+}
+
+type Part = [option: string, part: Partial<NewClient>]
+
+function partsOf(input: Partial<NewClient>): Part[] {
+  const { redirectUris = [], postLogoutRedirectUris = [], scopes = [], authMethod, jwks } = input
+  const { clientUri, policyUri, tosUri } = input
+  return [
+    ...redirectUris.map((uri): Part => [`--redirect-uri ${uri}`, { redirectUris: [uri] }]),
+    ...postLogoutRedirectUris.map(
+      (uri): Part => [`--post-logout-redirect-uri ${uri}`, { postLogoutRedirectUris: [uri] }],
+    ),
+    ...scopes.map((scope): Part => [`--scope ${scope}`, { scopes: [scope] }]),
+    ...(authMethod || jwks
+      ? [['--jwks-file', { ...(authMethod && { authMethod }), ...(jwks && { jwks }) }] satisfies Part]
+      : []),
+    ...(clientUri ? [[`--client-uri ${clientUri}`, { clientUri }] satisfies Part] : []),
+    ...(policyUri ? [[`--policy-uri ${policyUri}`, { policyUri }] satisfies Part] : []),
+    ...(tosUri ? [[`--tos-uri ${tosUri}`, { tosUri }] satisfies Part] : []),
+  ]
+}
+
+/** A registration the engine has nothing against. */
+const sound: NewClient = {
+  id: 'candidate',
+  name: { ja: 'candidate', en: 'candidate' },
+  redirectUris: ['https://client.example.com/callback'],
+  postLogoutRedirectUris: [],
+  scopes: ['openid'],
+  authMethod: 'client_secret_basic',
+  connections: [],
+  firstParty: false,
+}
+
+async function judge(provider: Provider, part: Partial<NewClient>): Promise<string | undefined> {
+  const metadata = toMetadata({ ...sound, ...part })
+  try {
+    // In place of the secret the engine gets digests, so any text does.
+    await provider.Client.validate({ ...metadata, client_id: sound.id, client_secret: 'digest' })
+    return undefined
+  } catch (error) {
+    if (!(error instanceof errors.InvalidClientMetadata)) throw error
+    const detail = error.cause instanceof Error ? ` (${error.cause.message})` : ''
+    return `${error.error_description ?? error.message}${detail}`
+  }
+}
+
+/** An engine set up like the server's that listens to nobody: key and stores are its own and go with it. */
+async function openEngine(): Promise<{ provider: Provider; close(): Promise<void> }> {
+  const { privateKey } = await generateKeyPair('ES256', { extractable: true })
+  const key = { ...(await exportJWK(privateKey)), alg: 'ES256', use: 'sig' } as JWK
+  // Connects with its first query, and there is none.
+  const db = openDb('postgresql://unused.invalid/unused', 1)
+  const store = await openEphemeral({})
+  const fetch = createOutbound([])
+  const { provider } = buildEngine(
+    { issuer: 'https://unused.invalid', cookieKeys: ['unused'], jwks: { keys: [key] } },
+    { db, store, fetch, now: () => new Date(0), log: createLogger('silent') },
+  )
+  return {
+    provider,
+    close: async () => {
+      await Promise.all([db.$disconnect(), store.close(), fetch.close()])
+    },
+  }
+}

@@ -1,0 +1,82 @@
+import type { Command } from 'commander'
+import { disableConnection, findConnection, listConnections } from '../connections/connection.ts'
+import { inTransaction } from '../store/db.ts'
+import { addCommand, type Json } from './command.ts'
+import { addConnectionCreate } from './connection-create.ts'
+import { connectionParts, toView } from './connection-view.ts'
+import { type Surroundings, withContext } from './context.ts'
+import { details, moment, plain, print, table } from './output.ts'
+import { Refusal } from './refusal.ts'
+import { testConnection } from './test-connection.ts'
+
+export function addConnections(program: Command, surroundings: Surroundings): void {
+  const connections = program
+    .command('connections')
+    .description('Upstream providers: where members have accounts that can be linked.')
+  addConnectionCreate(connections, surroundings)
+  addCommand(connections, 'list', 'List all connections.', [
+    'hitotsu connections list',
+    "hitotsu connections list --json | jq -r '.[].callbackUrl'",
+  ]).action((options: Json) => list(options, surroundings))
+  addCommand(connections, 'show', 'Show one connection. Its secret cannot be shown.', [
+    'hitotsu connections show line',
+  ])
+    .argument('<id>', 'the connection')
+    .action((id: string, options: Json) => show(id, options, surroundings))
+  addCommand(connections, 'test', 'Ask the upstream what it supports and say what would stand in the way.', [
+    'hitotsu connections test line',
+    'hitotsu connections test store --json | jq \'.checks[] | select(.outcome != "ok")\'',
+  ])
+    .argument('<id>', 'the connection')
+    .action((id: string, options: Json) => testConnection(id, options, surroundings))
+  addCommand(
+    connections,
+    'disable',
+    'Let nobody link or sign in through it from now on; what is linked stays.',
+    ['hitotsu connections disable line'],
+  )
+    .argument('<id>', 'the connection')
+    .action((id: string, options: Json) => disable(id, options, surroundings))
+}
+
+function list({ json }: Json, surroundings: Surroundings): Promise<void> {
+  return withContext(surroundings, async ({ config, db }) => {
+    const stored = await listConnections(db, { withDisabled: true })
+    const all = stored.map((connection) => toView(connection, config.ISSUER))
+    const rows = all.map(({ id, kind, name, issuer, disabledAt }) => [
+      id,
+      kind,
+      name.ja,
+      name.en,
+      issuer,
+      disabledAt ? `disabled ${moment(disabledAt)}` : 'active',
+    ])
+    const headings = ['id', 'kind', 'name (ja)', 'name (en)', 'issuer', 'state']
+    print(
+      json,
+      all,
+      table(headings, rows, 'No connections yet. Store one: hitotsu connections create --help'),
+    )
+  })
+}
+
+function show(id: string, { json }: Json, surroundings: Surroundings): Promise<void> {
+  return withContext(surroundings, async ({ config, db }) => {
+    const connection = await findConnection(db, id)
+    if (!connection) throw new Refusal(`there is no connection ${plain(id)}`)
+    const view = toView(connection, config.ISSUER)
+    print(json, view, details(connectionParts(view)))
+  })
+}
+
+function disable(id: string, { json }: Json, surroundings: Surroundings): Promise<void> {
+  return withContext(surroundings, async ({ db, now }) => {
+    const changed = await inTransaction(db, (tx) => disableConnection(tx, id, now))
+    const connection = await findConnection(db, id)
+    if (!connection) throw new Refusal(`there is no connection ${plain(id)}`)
+    const text = changed
+      ? `Disabled the connection ${plain(id)}. Nobody links or signs in through it any more; what is linked stays.`
+      : `The connection ${plain(id)} was disabled already; nothing changed.`
+    print(json, { id, disabledAt: connection.disabledAt, changed }, text)
+  })
+}
