@@ -8,8 +8,11 @@ export type Outbound = (url: string | URL, init?: RequestInit) => Promise<Respon
 const maxBodyBytes = 256 * 1024
 const totalTimeoutMs = 5_000
 
-/** Special-use networks (RFC 6890 and its registries): nothing a connection or client names may lie there. */
-const specialUse = new BlockList()
+/**
+ * Special-use networks (RFC 6890 and its registries): nothing a connection or client names may lie there. One list per
+ * family: in a common one, every IPv4 address would also be looked for among the mapped IPv6 ones.
+ */
+const specialUse = { ipv4: new BlockList(), ipv6: new BlockList() }
 for (const [network, prefix] of [
   ['0.0.0.0', 8],
   ['10.0.0.0', 8],
@@ -25,7 +28,7 @@ for (const [network, prefix] of [
   ['203.0.113.0', 24],
   ['224.0.0.0', 3],
 ] as const) {
-  specialUse.addSubnet(network, prefix, 'ipv4')
+  specialUse.ipv4.addSubnet(network, prefix, 'ipv4')
 }
 for (const [network, prefix] of [
   ['::', 96],
@@ -38,14 +41,15 @@ for (const [network, prefix] of [
   ['2002::', 16],
   ['fc00::', 7],
   ['fe80::', 10],
+  ['fec0::', 10],
   ['ff00::', 8],
 ] as const) {
-  specialUse.addSubnet(network, prefix, 'ipv6')
+  specialUse.ipv6.addSubnet(network, prefix, 'ipv6')
 }
 
 export function isSpecialUse(address: string): boolean {
-  const family = isIP(address)
-  return family === 0 || specialUse.check(address, family === 6 ? 'ipv6' : 'ipv4')
+  const family = ({ 4: 'ipv4', 6: 'ipv6' } as const)[isIP(address)]
+  return family === undefined || specialUse[family].check(address, family)
 }
 
 /**
