@@ -11,5 +11,6 @@ export function returnTo(requested: string | undefined, issuer: string, fallback
   )
     return fallback
   const url = URL.parse(requested, issuer)
-  return url && url.origin === issuer && !requested.startsWith('//') ? url.pathname + url.search : fallback
+  // Judged once `.` and `..` are gone: `/.//host` is a path that becomes `//host`.
+  return url && url.origin === issuer && !url.pathname.startsWith('//') ? url.pathname + url.search : fallback
 }
