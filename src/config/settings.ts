@@ -9,12 +9,11 @@ const list = z.string().transform((text) =>
 const wholeNumber = (min: number, max: number) => z.coerce.number().int().min(min).max(max)
 const keys = list.pipe(z.array(z.string().min(32, 'each key needs at least 32 characters')).min(1))
 
-const issuer = z.url().refine((text) => {
-  const url = new URL(text)
-  return (
-    /^https?:$/.test(url.protocol) && url.pathname === '/' && !text.endsWith('/') && !url.search && !url.hash
-  )
-}, 'an http or https origin without a path or a slash at the end, e.g. https://id.example.com')
+const issuer = z.string().refine((text) => {
+  const url = URL.parse(text)
+  // Compared character by character with what browsers and tokens say, so it is taken in their spelling alone.
+  return url !== null && /^https?:$/.test(url.protocol) && url.origin === text
+}, 'an http or https origin in lower case, without a path or a slash at the end, e.g. https://id.example.com')
 
 const redisUrls = list.pipe(z.array(z.url({ protocol: /^rediss?$/ })).min(1))
 
