@@ -14,7 +14,7 @@ export const emailAddress = z
   .max(254, 'email_invalid')
   .refine(
     (text) =>
-      /^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[^\s@"(),:;<>[\]\\]+$/.test(text) && hostOf(text) !== '',
+      /^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[\p{L}\p{M}\p{N}.-]+$/u.test(text) && hostOf(text) !== '',
     'email_invalid',
   )
 
@@ -24,9 +24,13 @@ export function normalizeEmail(email: string): string {
   return `${local.toLowerCase()}@${hostOf(email.trim())}`
 }
 
+/** The domain as DNS has it, or nothing where it is no name of a host: an address in digits, an empty label, a last dot. */
 function hostOf(email: string): string {
-  const host = domainToASCII(email.slice(email.lastIndexOf('@') + 1))
-  return host.includes('.') || host === 'localhost' ? host.toLowerCase() : ''
+  const host = domainToASCII(email.slice(email.lastIndexOf('@') + 1)).toLowerCase()
+  const labels = host.split('.')
+  const named =
+    labels.every((label) => /^(?!-)[a-z0-9-]{1,63}$/.test(label)) && !/^\d+$/.test(labels.at(-1) ?? '')
+  return named && (labels.length > 1 || host === 'localhost') ? host : ''
 }
 
 export function findEmail(tx: Tx, email: string): Promise<(ContactPoint & { member: Member }) | null> {
