@@ -94,7 +94,8 @@ export function findPasswordFault(
   return estimator.check(password, words).score < 3 ? 'password_common' : undefined
 }
 
-/** True when most of the password is one word that everybody knows of this member. */
+/** True when most of the password is one word, once or again and again, that everybody knows of this member. */
 function covers(word: string, password: string): boolean {
-  return password.toLowerCase().includes(word.toLowerCase()) && word.length * 2 > password.length
+  const rest = password.toLowerCase().replaceAll(word.toLowerCase(), '')
+  return rest.length * 2 < password.length
 }
