@@ -1,0 +1,57 @@
+import { expect, test } from 'vitest'
+import { type InteractionState, nextStep, type Step } from '../../src/interaction/next-step.ts'
+
+const arrival: InteractionState = {
+  prompt: 'login',
+  signedIn: false,
+  registering: false,
+  recovering: false,
+  link: undefined,
+}
+
+test.each<[string, Partial<InteractionState>, Step]>([
+  [
+    'nothing but the agreement is asked when only that is missing',
+    { prompt: 'consent', signedIn: true },
+    'grant_consent',
+  ],
+  ['a stranger signs in', {}, 'sign_in'],
+  ['a stranger who asked to become a member signs up', { prompt: 'create' }, 'sign_up'],
+  ['a registration goes on with its code', { prompt: 'create', registering: true }, 'verify_email'],
+  ['a recovery goes on with its code', { recovering: true }, 'reset_password'],
+  ['who is signed in is done', { signedIn: true }, 'finish'],
+  ['who has proved the address is done', { signedIn: true, registering: true }, 'finish'],
+  ['who has set a new password is done', { signedIn: true, recovering: true }, 'finish'],
+  ['a linked identity is as good as signing in', { link: 'sign_in' }, 'accept_identity'],
+  [
+    'a linked identity counts above a sign-in of before',
+    { link: 'sign_in', signedIn: true },
+    'accept_identity',
+  ],
+  ['an unknown identity brings a new member', { link: 'register' }, 'sign_up'],
+  [
+    'an unknown identity of a member-to-be waits for the code',
+    { link: 'register', registering: true },
+    'verify_email',
+  ],
+  ['an identity that names a known address needs the proof of it', { link: 'ask_to_sign_in' }, 'sign_in'],
+  [
+    'that proof is asked of those as well who came to sign up',
+    { link: 'ask_to_sign_in', prompt: 'create' },
+    'sign_in',
+  ],
+  [
+    'who forgot the password may recover first',
+    { link: 'ask_to_sign_in', recovering: true },
+    'reset_password',
+  ],
+  ['nothing is linked before the member agreed', { link: 'ask_to_link', signedIn: true }, 'confirm_link'],
+  ['a conflict is told before the authorization goes on', { link: 'refuse', signedIn: true }, 'confirm_link'],
+  [
+    'an identity that is linked by now asks for nothing more',
+    { link: 'already_linked', signedIn: true },
+    'finish',
+  ],
+])('%s', (_, state, step) => {
+  expect(nextStep({ ...arrival, ...state })).toBe(step)
+})
