@@ -35,10 +35,16 @@ export interface TestAppOptions {
   env?: Record<string, string>
   /** host:port of upstreams on this machine, known only once they listen: add to it at any time. */
   privateHosts?: string[]
+  /** What Redis would hold is kept in this process instead, where it ages with the server's clock. */
+  inProcessStore?: boolean
 }
 
 /** The real server: real PostgreSQL and Redis, real HTTP on a free port, real SMTP into an inbox. Only hashing is cheap. */
-export async function startTestApp({ env = {}, privateHosts = [] }: TestAppOptions = {}): Promise<TestApp> {
+export async function startTestApp({
+  env = {},
+  privateHosts = [],
+  inProcessStore = false,
+}: TestAppOptions = {}): Promise<TestApp> {
   const database = await createDatabase()
   const inbox = await startInbox({ smtpPort: 0, httpPort: 0 })
   const server = createServer()
@@ -52,13 +58,13 @@ export async function startTestApp({ env = {}, privateHosts = [] }: TestAppOptio
     { NODE_ENV: 'test', ISSUER: issuer, SMTP_URL: inbox.smtpUrl, DATABASE_URL: database.url, ...env },
     () => keys,
   )
+  let offset = 0
+  const now = () => new Date(Date.now() + offset)
   const store = await openEphemeral({
-    redisUrl: inject('redisUrl'),
+    ...(inProcessStore ? { now } : { redisUrl: inject('redisUrl') }),
     prefix: `${randomBytes(6).toString('hex')}:`,
   })
 
-  let offset = 0
-  const now = () => new Date(Date.now() + offset)
   const lines: string[] = []
   const log = createLogger('debug', { write: (line) => void lines.push(line) })
   const fetch = createOutbound(privateHosts)

@@ -25,8 +25,11 @@ interface Cookie {
   value: string
 }
 
-/** A person's browser without scripts: cookies by host and path, redirects, forms. `language` is its Accept-Language. */
-export function openBrowser(language = 'en'): Browser {
+/**
+ * A person's browser without scripts: cookies by host and path, redirects, forms. `language` is its Accept-Language;
+ * `address` is where it says it comes from, for servers that stand behind a proxy.
+ */
+export function openBrowser(language = 'en', address?: string): Browser {
   const jar = new Map<string, Cookie>()
   let stop: string | undefined
 
@@ -36,6 +39,7 @@ export function openBrowser(language = 'en'): Browser {
     const headers = new Headers({
       'accept-language': language,
       accept: 'text/html',
+      ...(address && { 'x-forwarded-for': address }),
       ...(init.headers as Record<string, string>),
     })
     if (sent.length > 0) headers.set('cookie', sent.map((it) => `${it.name}=${it.value}`).join('; '))

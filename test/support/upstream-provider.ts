@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { exportJWK, generateKeyPair, type JWK } from 'jose'
 import Provider, { type ClientMetadata, type JWK as SigningKey } from 'oidc-provider'
 import { createMapAdapter } from '../../src/demo/store/map-adapter.ts'
+import { type Misbehavior, misbehave } from './misbehavior.ts'
 
 /** What the provider does when a relying party sends somebody: all of it may change during a test. */
 export interface UpstreamBehavior {
@@ -11,11 +12,15 @@ export interface UpstreamBehavior {
   /** Every claim it tells, whatever the scope, in the ID token and in userinfo. */
   claims: Record<string, unknown>
   decline: boolean
+  /** What it does wrong. */
+  wrong: Misbehavior
 }
 
 export interface UpstreamProvider {
   issuer: string
   behavior: UpstreamBehavior
+  /** The paths of the requests it got, in order. */
+  requests: string[]
   /** Takes back everything that was granted, as a member does on a "connected services" page. */
   revokeEverything(): Promise<void>
   close(): Promise<void>
@@ -32,14 +37,27 @@ export async function startUpstreamProvider(options: {
   const address = server.address()
   if (address === null || typeof address === 'string') throw new Error('not listening on a port')
   const issuer = `http://127.0.0.1:${address.port}`
-  const behavior = { subject: 'member-1', claims: {}, decline: false, ...options.behavior }
+  const behavior: UpstreamBehavior = {
+    subject: 'member-1',
+    claims: {},
+    decline: false,
+    wrong: {},
+    ...options.behavior,
+  }
+  const key = await createSigningKey()
+  const requests: string[] = []
 
   const grantIds = new Set<string>()
-  const provider = createProvider(issuer, options.clients, behavior, await createSigningKey())
+  const provider = createProvider(issuer, options.clients, behavior, key)
   provider.on('grant.saved', (grant) => grantIds.add(grant.jti))
   const answer = provider.callback()
   server.on('request', (request, response) => {
-    if (!request.url?.startsWith('/interaction/')) {
+    const { pathname } = new URL(request.url ?? '/', issuer)
+    requests.push(pathname)
+    // Nobody is signed in here before: who signs in is what the test says, every time.
+    if (pathname === '/auth') delete request.headers.cookie
+    if (misbehave(behavior.wrong, key, request, response)) return
+    if (!pathname.startsWith('/interaction/')) {
       answer(request, response)
       return
     }
@@ -50,6 +68,7 @@ export async function startUpstreamProvider(options: {
   return {
     issuer,
     behavior,
+    requests,
     async revokeEverything() {
       for (const id of grantIds) await (await provider.Grant.find(id))?.destroy()
     },
