@@ -7,7 +7,7 @@ export const codeTtlSeconds = 600
 const maxTries = 5
 
 export interface EmailCodes {
-  /** Makes the code for `id`; an earlier one stops working. The store keeps a keyed digest of it. */
+  /** Makes the code for `id`, with tries of its own; an earlier one stops working. The store keeps a keyed digest of it. */
   issue(id: string): Promise<string>
   /** Judges one try. A right code works once; after five tries none does. */
   redeem(id: string, code: string): Promise<CodeVerdict>
@@ -24,6 +24,8 @@ export function emailCodes(store: Ephemeral, random: Random, key: string): Email
     async issue(id) {
       const code = random.digits(6)
       await store.set(`code:${id}`, seal(id, code), codeTtlSeconds)
+      // Whoever asks for codes is limited in that, so that new ones do not make for endless tries.
+      await store.delete(`code-tries:${id}`)
       return code
     },
     async redeem(id, code) {
