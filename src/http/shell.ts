@@ -26,12 +26,13 @@ export const localeCookie = 'hitotsu_locale'
 export function shell({ site, random, now, log, probes, isDraining }: ShellOptions): HttpMiddleware[] {
   return [
     describeRequest(site, random, now, log),
+    // Every page needs it, those of refusals too.
+    identifyBrowser(site.issuer, random),
     answerProblems(),
     securityHeaders(site.issuer, random),
     health(probes, isDraining),
     refuseMisdirected(site.issuer),
     serveStylesheet,
-    identifyBrowser(site.issuer, random),
   ]
 }
 
