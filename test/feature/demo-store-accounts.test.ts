@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import * as oidc from 'openid-client'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { demoPassword } from '../../src/demo/store/accounts.ts'
+import { createMapAdapter } from '../../src/demo/store/map-adapter.ts'
 import { type Store, startStore } from '../../src/demo/store/store.ts'
 import { createVisitor, type Page, type Visitor } from '../support/demo-visitor.ts'
 
@@ -126,7 +127,7 @@ describe("the store's own accounts as an OpenID Provider", () => {
     })
   })
 
-  test('RFC 6749 section 4.1.2: of two uses of one code at a time one succeeds', async () => {
+  test('RFC 6749 section 4.1.2: of two uses of one code one succeeds', async () => {
     const [config, callback] = [await connect(), await agree(createVisitor())]
     const uses = [1, 2].map(() => oidc.authorizationCodeGrant(config, callback, checks))
     const outcomes = (await Promise.allSettled(uses)).map((use) => use.status)
@@ -197,5 +198,24 @@ describe("the store's own accounts as an OpenID Provider", () => {
     store = await openStore(statePath)
     expect(await (await fetch(`${store.url}/op/jwks`)).text()).toBe(keys)
     expect((await signIn(createVisitor(), entered)).html).toContain('Stays')
+  })
+})
+
+describe("the memory of the store's provider", () => {
+  test('of two that consume one code only the first succeeds', async () => {
+    const codes = createMapAdapter(() => new Date(0))('AuthorizationCode')
+    await codes.upsert('a code', {}, 60)
+    const uses = await Promise.allSettled([codes.consume('a code'), codes.consume('a code')])
+    expect(uses.map((use) => use.status)).toEqual(['fulfilled', 'rejected'])
+  })
+
+  test('nothing is found after its time', async () => {
+    let now = new Date(0)
+    const codes = createMapAdapter(() => now)('AuthorizationCode')
+    await codes.upsert('a code', {}, 60)
+    now = new Date(59_999)
+    expect(await codes.find('a code')).toEqual({})
+    now = new Date(60_000)
+    expect(await codes.find('a code')).toBeUndefined()
   })
 })

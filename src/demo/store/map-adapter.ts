@@ -37,7 +37,7 @@ function adapterOver(name: string, model: Model, now: () => Date): Adapter {
     async consume(id) {
       const payload = model.get(id)?.payload
       // RFC 6749 section 4.1.2: a code is used once. Only a throw here stops the second of two at a time.
-      if (!payload || payload.consumed) throw new errors.InvalidGrant(`${name} was used before`)
+      if (!payload || payload.consumed !== undefined) throw new errors.InvalidGrant(`${name} was used before`)
       payload.consumed = Math.floor(now().getTime() / 1000)
     },
     async destroy(id) {
