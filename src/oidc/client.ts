@@ -8,6 +8,14 @@ import type { Db, Tx } from '../store/db.ts'
 import { accountClientId } from './account-client.ts'
 
 const webUrl = z.url({ protocol: /^https?$/ })
+/** RFC 9700 section 2.1: no code travels in the clear; RFC 8252 section 7.3: on the member's own machine it does not travel. */
+const redirectUri = z
+  .url()
+  .refine(
+    (uri) => !/^http:/i.test(uri) || loopbackHosts.includes(new URL(uri).hostname),
+    'must be https: http is for localhost, 127.0.0.1 and [::1] alone',
+  )
+const loopbackHosts = ['localhost', '127.0.0.1', '[::1]']
 
 export const newClient = z.object({
   id: z
@@ -18,7 +26,7 @@ export const newClient = z.object({
     )
     .refine((id) => id !== accountClientId, 'this id is reserved'),
   name: localizedName,
-  redirectUris: z.array(z.url()).min(1, 'at least one redirect URI'),
+  redirectUris: z.array(redirectUri).min(1, 'at least one redirect URI'),
   postLogoutRedirectUris: z.array(z.url()).default([]),
   scopes: z
     .array(z.string().regex(/^[\x21\x23-\x5b\x5d-\x7e]+$/))
@@ -27,6 +35,8 @@ export const newClient = z.object({
     .enum(['client_secret_basic', 'client_secret_post', 'private_key_jwt', 'none'])
     .default('client_secret_basic'),
   jwks: z.object({ keys: z.array(z.record(z.string(), z.unknown())).min(1) }).optional(),
+  /** For a client that cannot verify ES256, which signs otherwise. */
+  idTokenSigningAlg: z.enum(['ES256', 'RS256']).optional(),
   connections: z.array(z.string()).default([]),
   firstParty: z.boolean().default(false),
   clientUri: webUrl.optional(),
@@ -37,7 +47,7 @@ export type NewClient = z.infer<typeof newClient>
 
 /** The metadata of OpenID Connect Dynamic Client Registration 1.0 section 2 that a registration stands for. */
 export function toMetadata(input: NewClient): Record<string, unknown> {
-  const { clientUri, policyUri, tosUri, jwks, firstParty } = input
+  const { clientUri, policyUri, tosUri, jwks, firstParty, idTokenSigningAlg } = input
   return {
     redirect_uris: input.redirectUris,
     post_logout_redirect_uris: input.postLogoutRedirectUris,
@@ -47,6 +57,7 @@ export function toMetadata(input: NewClient): Record<string, unknown> {
     grant_types: ['authorization_code', 'refresh_token'],
     first_party: firstParty,
     ...(jwks && { jwks }),
+    ...(idTokenSigningAlg && { id_token_signed_response_alg: idTokenSigningAlg }),
     ...(clientUri && { client_uri: clientUri }),
     ...(policyUri && { policy_uri: policyUri }),
     ...(tosUri && { tos_uri: tosUri }),
