@@ -5,33 +5,30 @@ import { PrismaPg } from '@prisma/adapter-pg'
 import { bindMigrationAwareSqlAdapterFactory } from '@prisma/driver-adapter-utils'
 import { type MigrationList, SchemaEngine } from '@prisma/schema-engine-wasm'
 import { Pool } from 'pg'
-import { withAdvisoryLock } from './lock.ts'
 
 const prismaFolder = fileURLToPath(new URL('../../prisma', import.meta.url))
 
 /**
  * Brings a database to the newest schema and returns the names of the migrations it applied. Any number of processes
- * may call it at once: one applies, the others wait and find nothing to do. Writes what `prisma migrate deploy` expects.
- * The engine is Prisma's own, as WASM, because its native build is not on npm.
+ * may call it at once: the engine holds an advisory lock, so one applies and the others find nothing to do. It writes
+ * what `prisma migrate deploy` expects; it is Prisma's own, as WASM, because its native build is not on npm.
  */
 export async function migrate(url: string): Promise<string[]> {
-  return withAdvisoryLock(url, 'migrate', async () => {
-    // The engine never closes its connections; the pool that lends them does.
-    const pool = new Pool({ connectionString: url, max: 1 })
-    const factory = bindMigrationAwareSqlAdapterFactory(new PrismaPg(pool))
-    const engine = await SchemaEngine.new({ datamodels: readDatamodels() }, () => {}, factory)
-    try {
-      const filters = { externalTables: [], externalEnums: [] }
-      const { appliedMigrationNames } = await engine.applyMigrations({
-        migrationsList: readMigrations(),
-        filters,
-      })
-      return appliedMigrationNames
-    } finally {
-      engine.free()
-      await pool.end()
-    }
-  })
+  // The engine never closes its connections, nor lets go of its lock; the pool that lends them does.
+  const pool = new Pool({ connectionString: url, max: 1 })
+  const factory = bindMigrationAwareSqlAdapterFactory(new PrismaPg(pool))
+  const engine = await SchemaEngine.new({ datamodels: readDatamodels() }, () => {}, factory)
+  try {
+    const filters = { externalTables: [], externalEnums: [] }
+    const { appliedMigrationNames } = await engine.applyMigrations({
+      migrationsList: readMigrations(),
+      filters,
+    })
+    return appliedMigrationNames
+  } finally {
+    engine.free()
+    await pool.end()
+  }
 }
 
 /** The Prisma schema's files as the engine takes them: [path, text]. */
