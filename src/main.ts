@@ -114,23 +114,19 @@ async function closeServer(server: Server): Promise<void> {
 }
 
 async function main(): Promise<void> {
-  try {
-    const server = await startServer(process.env)
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-      process.once(signal, () => {
-        server.stop().then(
-          () => process.exit(0),
-          (error: unknown) => {
-            console.error(error)
-            process.exit(1)
-          },
-        )
-      })
-    }
-  } catch (error) {
-    console.error(error instanceof ConfigError ? error.message : error)
-    process.exit(1)
+  const starting = startServer(process.env)
+  // From the first moment on: a start that is interrupted closes what it has opened by then.
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    process.once(signal, async () => {
+      const server = await starting.catch(() => undefined)
+      await server?.stop()
+      process.exit(0)
+    })
   }
+  await starting.catch((error: unknown) => {
+    console.error(error instanceof ConfigError ? error.message : error)
+    process.exitCode = 1
+  })
 }
 
 if (import.meta.main) await main()
