@@ -1,8 +1,8 @@
 import { Problem } from '../problem.ts'
 import type { BrowserSession, HttpContext, HttpMiddleware } from './context.ts'
 
-/** The address at which a member signs in (again, when older than `maxAgeSeconds`) and comes back to `path`. */
-export type SignInUrl = (path: string, maxAgeSeconds?: number) => string
+/** The address at which a member signs in and comes back to `path`; `afresh` asks those who are signed in as well. */
+export type SignInUrl = (path: string, how?: 'afresh') => string
 
 /** Lets members through and sends everybody else to sign in. */
 export function requireSession(signInUrl: SignInUrl): HttpMiddleware {

@@ -85,7 +85,7 @@ async function showUnlink(deps: LinkDeps, ctx: HttpContext, connectionId: string
   ])
   if (!connection || !identity) throw new Problem('link_not_found')
   if (!isRecent(session, deps.recentSeconds, ctx.state.now))
-    return seeOther(ctx, deps.signInUrl(ctx.path, deps.recentSeconds))
+    return seeOther(ctx, deps.signInUrl(ctx.path, 'afresh'))
   render(ctx, 'linking/unlink', {
     connection: presentConnection(connection, ctx.state.locale),
     identity: { displayName: displayNameOf(identity.profile), linkedAt: identity.linkedAt },
@@ -99,7 +99,7 @@ async function unlink(deps: LinkDeps, ctx: HttpContext, connectionId: string): P
   if (!isRecent(session, deps.recentSeconds, ctx.state.now)) {
     return seeOther(
       ctx,
-      deps.signInUrl(`/account/connections/${encodeURIComponent(connectionId)}/unlink`, deps.recentSeconds),
+      deps.signInUrl(`/account/connections/${encodeURIComponent(connectionId)}/unlink`, 'afresh'),
     )
   }
   await unlinkIdentity(deps.db, session.memberId, connectionId, ctx.state.now)

@@ -61,7 +61,7 @@ async function showNext(deps: LinkDeps, ctx: HttpContext, transaction: LinkTrans
     if (transaction.purpose !== 'link' || !session) throw new Problem('transaction_over')
     // Proof before power: whoever merely sits down at an open session cannot add a way in (OWASP ASVS 7.5.1).
     if (!isRecent(session, deps.recentSeconds, now))
-      return seeOther(ctx, deps.signInUrl(`/link/${transaction.id}`, deps.recentSeconds))
+      return seeOther(ctx, deps.signInUrl(`/link/${transaction.id}`, 'afresh'))
     return sendToUpstream(deps, ctx, transaction, { forceSignIn: false, isRetry: transaction.retries > 0 })
   }
   const connection = await getUsableConnection(deps.db, transaction.connectionId)

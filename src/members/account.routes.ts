@@ -116,7 +116,7 @@ async function changePassword(deps: AccountDeps, ctx: HttpContext) {
     if (!(await hasher.verify(stored.hash, currentPassword ?? '')))
       return refuse({ currentPassword: 'password_wrong' })
   } else if (!isRecent(session, deps.recentSeconds, ctx.state.now)) {
-    return seeOther(ctx, deps.signInUrl('/account/security', deps.recentSeconds))
+    return seeOther(ctx, deps.signInUrl('/account/security', 'afresh'))
   }
   const fault = findPasswordFault(password, minLength, [
     email ?? '',

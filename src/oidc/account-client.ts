@@ -22,14 +22,15 @@ export function accountClient(issuer: string): ClientMetadata {
 
 /** `state` carries the path to come back to; whoever reads it must pass it through `returnTo`. */
 export function accountSignInUrl(issuer: string): SignInUrl {
-  return (path, maxAgeSeconds) => {
+  return (path, how) => {
     const parameters = new URLSearchParams({
       client_id: accountClientId,
       response_type: 'none',
       scope: 'openid',
       redirect_uri: `${issuer}${accountReturnPath}`,
       state: path,
-      ...(maxAgeSeconds !== undefined && { max_age: String(maxAgeSeconds) }),
+      // Not max_age: with a clock or a rounding of its own the engine could find recent what the page does not, for ever.
+      ...(how === 'afresh' && { prompt: 'login' }),
     })
     return `${routes.authorization}?${parameters}`
   }

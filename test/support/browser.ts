@@ -48,14 +48,15 @@ export function openBrowser(language = 'en', address?: string): Browser {
     return response
   }
 
-  const visit = async (target: string | URL, init?: RequestInit): Promise<Page> => {
+  const visit = async (target: string | URL, init?: RequestInit, redirects = 0): Promise<Page> => {
     const url = new URL(target)
+    if (redirects > 20) throw new Error(`too many redirects, the last to ${url.href}`)
     if (stop && url.href.startsWith(stop)) return { url, status: 0, headers: new Headers(), html: '' }
     const response = await request(url, init)
     const location = response.headers.get('location')
     const html = await response.text()
     return location
-      ? visit(new URL(location, url))
+      ? visit(new URL(location, url), undefined, redirects + 1)
       : { url, status: response.status, headers: response.headers, html }
   }
 
