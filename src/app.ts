@@ -28,6 +28,7 @@ import { accountReturnPath, accountSignInUrl, accountSignOutUrl } from './oidc/a
 import { buildEngine } from './oidc/provider.ts'
 import { readSession } from './oidc/session.ts'
 import { loadSigningKeys } from './oidc/signing-key.ts'
+import { Problem } from './problem.ts'
 import type { Random } from './security/random.ts'
 import { createSealer } from './security/seal.ts'
 import type { Db } from './store/db.ts'
@@ -97,6 +98,7 @@ export async function createApp(resources: Resources): Promise<App> {
   for (const middleware of [...forms(issuer), readSession(db, provider)]) ours.use(middleware)
   for (const page of pages) ours.use(page.routes())
   koa.use(ours.routes() as HttpMiddleware)
+  koa.use(ours.allowedMethods() as HttpMiddleware)
   koa.use(engine.middleware)
   koa.on('error', (error) => log.error({ err: error }, 'request failed outside the shell'))
 
@@ -146,6 +148,8 @@ function frontRoutes(issuer: string): Router<HttpState> {
   )
   router.get(accountReturnPath, (ctx) => {
     const { state, error } = ctx.query
+    if (error === 'temporarily_unavailable')
+      throw new Problem('unavailable', { headers: { 'Retry-After': '5' } })
     // Who cancels signing in to our own pages is back at the front door.
     seeOther(ctx, error ? '/' : returnTo(typeof state === 'string' ? state : undefined, issuer, '/account'))
   })

@@ -9,7 +9,7 @@ export function answerProblems(): HttpMiddleware {
   return async (ctx, next) => {
     try {
       await next()
-      if (ctx.status === 404 && ctx.body == null) throw new Problem('not_found')
+      if (ctx.body == null) refuseUnanswered(ctx)
     } catch (error) {
       const problem = toProblem(error)
       logProblem(ctx, problem, error)
@@ -18,14 +18,26 @@ export function answerProblems(): HttpMiddleware {
   }
 }
 
+/** Nobody took the request: there is no such page, or it is not asked for like this (the router has set Allow). */
+function refuseUnanswered(ctx: HttpContext): void {
+  if (ctx.status === 404) throw new Problem('not_found')
+  if (ctx.status === 405 || ctx.status === 501) throw new Problem('method_not_allowed')
+}
+
 /** The refusal a caller is told about, whatever was thrown. */
 function toProblem(error: unknown): Problem {
   if (error instanceof Problem) return error
-  if (error instanceof StoreUnavailable || isDbUnavailable(error)) {
+  if (isStoreFailure(error)) {
     return new Problem('unavailable', { cause: error, headers: { 'Retry-After': '5' } })
   }
   const code = isClientError(error) ? (codeOfStatus[error.status] ?? 'invalid_input') : 'internal_error'
   return new Problem(code, { cause: error })
+}
+
+/** A store that could not be reached, also where the engine has given that failure a name of its own. */
+function isStoreFailure(error: unknown): boolean {
+  if (error instanceof StoreUnavailable || isDbUnavailable(error)) return true
+  return error instanceof Error && error.cause !== undefined && isStoreFailure(error.cause)
 }
 
 const codeOfStatus: Record<number, ProblemCode> = {

@@ -37,6 +37,8 @@ export interface TestAppOptions {
   privateHosts?: string[]
   /** What Redis would hold is kept in this process instead, where it ages with the server's clock. */
   inProcessStore?: boolean
+  /** A Redis that the test may stop; unset, the one of the whole run. */
+  redisUrl?: string
 }
 
 /** The real server: real PostgreSQL and Redis, real HTTP on a free port, real SMTP into an inbox. Only hashing is cheap. */
@@ -44,6 +46,7 @@ export async function startTestApp({
   env = {},
   privateHosts = [],
   inProcessStore = false,
+  redisUrl,
 }: TestAppOptions = {}): Promise<TestApp> {
   const database = await createDatabase()
   const inbox = await startInbox({ smtpPort: 0, httpPort: 0 })
@@ -61,7 +64,7 @@ export async function startTestApp({
   let offset = 0
   const now = () => new Date(Date.now() + offset)
   const store = await openEphemeral({
-    ...(inProcessStore ? { now } : { redisUrl: inject('redisUrl') }),
+    ...(inProcessStore ? { now } : { redisUrl: redisUrl ?? inject('redisUrl') }),
     prefix: `${randomBytes(6).toString('hex')}:`,
   })
 
