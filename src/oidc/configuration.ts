@@ -1,4 +1,4 @@
-import { type Configuration, errors, type JWKS } from 'oidc-provider'
+import { type Configuration, errors, type FindAccount, type JWKS } from 'oidc-provider'
 import type { Db } from '../store/db.ts'
 import type { Ephemeral } from '../store/ephemeral.ts'
 import { findMemberAccount, scopeClaims } from './account.ts'
@@ -49,23 +49,29 @@ const ttl = {
   Session: 14 * day,
 } satisfies Configuration['ttl']
 
-const features = {
-  devInteractions: { enabled: false },
-  rpInitiatedLogout: { enabled: true, logoutSource: signOutPage, postLogoutSuccessSource: signedOutPage },
-  revocation: { enabled: true },
-  introspection: {
-    enabled: true,
-    // RFC 7662 section 4: a client learns of its own tokens and of nobody else's.
-    allowedPolicy: (_ctx, client, token) =>
-      token.clientId === client.clientId && client.clientAuthMethod !== 'none',
-  },
-} satisfies Configuration['features']
+function features(findAccount: FindAccount): Configuration['features'] {
+  return {
+    devInteractions: { enabled: false },
+    rpInitiatedLogout: { enabled: true, logoutSource: signOutPage, postLogoutSuccessSource: signedOutPage },
+    revocation: { enabled: true },
+    introspection: {
+      enabled: true,
+      // RFC 7662 section 4: a client learns of its own tokens and of nobody else's.
+      async allowedPolicy(ctx, client, token) {
+        if (token.clientId !== client.clientId || client.clientAuthMethod === 'none') return false
+        // The engine asks whether token and grant exist, but not whether their member may still act.
+        return !('accountId' in token) || (await findAccount(ctx, token.accountId, token)) !== undefined
+      },
+    },
+  }
+}
 
 /** The engine's options as data, each with the reason where it is not the engine's default. */
 export function engineConfiguration(
   { issuer, cookieKeys, jwks }: EngineData,
   { db, store, now }: EngineDeps,
 ): Configuration {
+  const findAccount = findMemberAccount(db)
   return {
     adapter: engineAdapter(db, store, now),
     jwks,
@@ -76,7 +82,7 @@ export function engineConfiguration(
     },
     clockTolerance: clockToleranceSeconds,
     routes,
-    findAccount: findMemberAccount(db),
+    findAccount,
     loadExistingGrant: loadExistingGrant(db),
     interactions: { policy: promptPolicy(), url: (_ctx, { uid }) => `/interaction/${uid}` },
 
@@ -102,7 +108,7 @@ export function engineConfiguration(
       !(oidc.route === 'revocation' && oidc.entities.AccessToken !== undefined),
     expiresWithSession: (_ctx, code) => !code.scopes.has('offline_access'),
     ttl,
-    features,
+    features: features(findAccount),
     discovery: { prompt_values_supported: ['none', 'login', 'consent', 'create'] },
     renderError: renderEngineError,
   }
