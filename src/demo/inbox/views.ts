@@ -1,4 +1,4 @@
-import { type Html, html } from './html.ts'
+import { type Html, html } from '../html.ts'
 import type { Message } from './mail-store.ts'
 import type { Language, Text } from './text.ts'
 

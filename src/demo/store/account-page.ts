@@ -1,5 +1,5 @@
 import type { Context } from 'koa'
-import { type Html, html } from './html.ts'
+import { type Html, html } from '../html.ts'
 import { formatTime } from './language.ts'
 import { type Frame, sendPage } from './layout.ts'
 import { type LinkedAccount, linkedAccountsOf } from './linked-accounts.ts'

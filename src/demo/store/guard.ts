@@ -1,5 +1,5 @@
 import type { Context, Middleware, Next } from 'koa'
-import { html } from './html.ts'
+import { html } from '../html.ts'
 import { frameOf, sendNotice } from './layout.ts'
 
 /**

@@ -1,5 +1,5 @@
 import type { Context } from 'koa'
-import { type Html, html } from './html.ts'
+import { type Html, html } from '../html.ts'
 import { type Language, languageOf, texts } from './language.ts'
 import { cartCount, type ShopSession } from './sessions.ts'
 import type { Text } from './text-en.ts'

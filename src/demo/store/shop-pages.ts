@@ -1,5 +1,5 @@
 import type { Context } from 'koa'
-import { type Html, html } from './html.ts'
+import { type Html, html } from '../html.ts'
 import { formatPrice, type Language } from './language.ts'
 import { type Frame, sendPage } from './layout.ts'
 import { findProduct, type Product, pictureOf, products } from './products.ts'

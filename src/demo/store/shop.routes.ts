@@ -1,6 +1,6 @@
 import Router from '@koa/router'
 import { z } from 'zod'
-import { html } from './html.ts'
+import { html } from '../html.ts'
 import { frameOf, sendNotice } from './layout.ts'
 import { findProduct } from './products.ts'
 import type { Sessions } from './sessions.ts'

@@ -1,7 +1,7 @@
 import Router from '@koa/router'
 import type { Context } from 'koa'
+import { html } from '../html.ts'
 import { sendAccount } from './account-page.ts'
-import { html } from './html.ts'
 import { frameOf, sendNotice } from './layout.ts'
 import { explainFailure, type Failure, type FailureReason, type RelyingParty } from './relying-party.ts'
 import type { Sessions, ShopSession } from './sessions.ts'

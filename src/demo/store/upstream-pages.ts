@@ -1,6 +1,6 @@
 import type { Context } from 'koa'
+import { type Html, html } from '../html.ts'
 import { demoEmails, demoPassword, type SignUpField, type SignUpOutcome } from './accounts.ts'
-import { type Html, html } from './html.ts'
 import { type Frame, frameOf, sendNotice, sendPage } from './layout.ts'
 import type { StoreAccount } from './state.ts'
 import type { Text } from './text-en.ts'
