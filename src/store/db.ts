@@ -22,7 +22,12 @@ export function openDb(url: string, poolSize: number): Db {
     idle_in_transaction_session_timeout: 10_000,
     application_name: 'hitotsu',
   })
-  return new PrismaClient({ adapter, transactionOptions: { maxWait: 2_000, timeout: 5_000 } })
+  // Minimal messages: the longer ones repeat the values of the query, which may be a member's.
+  return new PrismaClient({
+    adapter,
+    errorFormat: 'minimal',
+    transactionOptions: { maxWait: 2_000, timeout: 5_000 },
+  })
 }
 
 /**
