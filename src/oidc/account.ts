@@ -27,17 +27,29 @@ export interface MemberAccount extends Account {
 
 /**
  * The single authority on who a token or session speaks for: asked at every grant, refresh and userinfo request. A
- * member who was suspended or deleted is not found; nor is one for a token from before their sessions were ended.
+ * member who was suspended or deleted is not found; nor is one for a token of a session that was ended.
  */
 export function findMemberAccount(db: Db): FindAccount {
   return async (ctx, sub, token): Promise<MemberAccount | undefined> => {
     if (!/^[0-9a-f-]{36}$/.test(sub)) return undefined
     const member = await findActiveMember(db, sub)
     if (!member) return undefined
-    const issuedAt = token && ('iiat' in token && typeof token.iiat === 'number' ? token.iiat : token.iat)
-    if (issuedAt !== undefined && isSessionEnded(member, new Date(issuedAt * 1000))) return undefined
+    if (token && isSessionEnded(member, new Date(signedInAt(token) * 1000))) return undefined
     return { accountId: member.id, member, claims: (_use, scope) => memberClaims(db, ctx, member, scope) }
   }
+}
+
+/** When the member signed in for this token, in seconds: a token made just now may be of a session from long ago. */
+function signedInAt(token: NonNullable<Parameters<FindAccount>[2]>): number {
+  if ('authTime' in token && typeof token.authTime === 'number') return token.authTime
+  const authTime = 'extra' in token ? token.extra?.auth_time : undefined
+  return typeof authTime === 'number' ? authTime : token.iat
+}
+
+/** RFC 9470 section 6.2: an access token carries the time of the sign-in, for whoever introspects it and for us. */
+export function signInTime({ oidc: { entities } }: KoaContextWithOIDC): Record<string, number> | undefined {
+  const { authTime } = entities.RefreshToken ?? entities.AuthorizationCode ?? {}
+  return typeof authTime === 'number' ? { auth_time: authTime } : undefined
 }
 
 async function memberClaims(

@@ -1,7 +1,7 @@
 import { type Configuration, errors, type FindAccount, type JWKS } from 'oidc-provider'
 import type { Db } from '../store/db.ts'
 import type { Ephemeral } from '../store/ephemeral.ts'
-import { findMemberAccount, scopeClaims } from './account.ts'
+import { findMemberAccount, scopeClaims, signInTime } from './account.ts'
 import { accountClient } from './account-client.ts'
 import { engineAdapter } from './adapter.ts'
 import { clockToleranceSeconds } from './ephemeral-adapter.ts'
@@ -106,6 +106,7 @@ export function engineConfiguration(
     revokeGrantPolicy: ({ oidc }) =>
       oidc.route !== 'end_session_confirm' &&
       !(oidc.route === 'revocation' && oidc.entities.AccessToken !== undefined),
+    extraTokenClaims: signInTime,
     expiresWithSession: (_ctx, code) => !code.scopes.has('offline_access'),
     ttl,
     features: features(findAccount),

@@ -70,6 +70,8 @@ describe('RFC 7662: introspection', () => {
     const about = await oidc.tokenIntrospection(party.config, accessToken)
     const common = { active: true, sub: member.id, client_id: party.id, iss: server.issuer }
     expect(about).toMatchObject({ ...common, scope: 'openid email offline_access', token_type: 'Bearer' })
+    // RFC 9470 section 6.2
+    expect(about.auth_time).toBeLessThanOrEqual(about.iat ?? 0)
     expect((about.exp ?? 0) - (about.iat ?? 0)).toBe(3600)
     expect(await oidc.tokenIntrospection(party.config, refreshToken)).toMatchObject(common)
   })
