@@ -64,6 +64,16 @@ async function showNext(deps: LinkDeps, ctx: HttpContext, transaction: LinkTrans
       return seeOther(ctx, deps.signInUrl(`/link/${transaction.id}`, 'afresh'))
     return sendToUpstream(deps, ctx, transaction, { forceSignIn: false, isRetry: transaction.retries > 0 })
   }
+  await showDecision(deps, ctx, transaction, memberId)
+}
+
+async function showDecision(
+  deps: LinkDeps,
+  ctx: HttpContext,
+  transaction: LinkTransaction,
+  memberId: string,
+): Promise<void> {
+  if (!transaction.proved) throw new Problem('transaction_over')
   const connection = await getUsableConnection(deps.db, transaction.connectionId)
   const decision = decideLink(await gatherFacts(deps.db, transaction.proved.identity, memberId))
   switch (decision.action) {
@@ -129,12 +139,14 @@ async function agree(deps: LinkDeps, ctx: HttpContext, transaction: LinkTransact
   const tokens = deps.transactions.openTokens(transaction)
   if (!(await deps.transactions.burn(transaction, returnPath(transaction))))
     throw new Problem('transaction_over')
-  await linkIdentity(
-    deps.db,
-    deps.vault,
-    { memberId, identity: proved.identity, tokens, consent, purpose },
-    ctx.state.now,
-  )
+  const agreed = { memberId, identity: proved.identity, tokens, consent, purpose }
+  try {
+    await linkIdentity(deps.db, deps.vault, agreed, ctx.state.now)
+  } catch (error) {
+    if (!(error instanceof Problem) || error.status !== 409) throw error
+    // Another agreement was first: it is told, and recorded, as if it had been there before the page.
+    return showDecision(deps, ctx, transaction, memberId)
+  }
   seeOther(ctx, returnPath(transaction, 'linked'))
 }
 
