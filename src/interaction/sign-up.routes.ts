@@ -1,6 +1,7 @@
 import type Router from '@koa/router'
 import { z } from 'zod'
 import { listConnections, presentConnection } from '../connections/connection.ts'
+import type { VerifiedIdentity } from '../connections/connector.ts'
 import type { HttpContext, HttpState } from '../http/context.ts'
 import { readForm } from '../http/input.ts'
 import { sourceOf } from '../http/rate-limit.ts'
@@ -16,7 +17,7 @@ import {
   requestRegistrationCode,
 } from '../members/registration.ts'
 import { federatedRegistrationForm, oneTimeCode, registrationForm } from '../members/registration-form.ts'
-import { inTransaction } from '../store/db.ts'
+import { inTransaction, isUniqueViolation } from '../store/db.ts'
 import {
   type Interaction,
   type InteractionDeps,
@@ -77,20 +78,8 @@ async function signUp(deps: InteractionDeps, ctx: HttpContext, interaction: Inte
   if (!form.ok) return refuse({ values: form.values, fields: form.fields })
   const { name, email } = form.data
   const { locale, now, site } = ctx.state
-
-  if (
-    pending?.identity.emailVerified &&
-    normalizeEmail(pending.identity.profile.email ?? '@') === normalizeEmail(email)
-  ) {
-    const { connectionId } = pending.identity
-    const member = await inTransaction(deps.db, (tx) =>
-      createMember(tx, { name, email, passwordHash: undefined, locale, connectionId }, now),
-    )
-    return proceed(deps, ctx, interaction, {
-      ...interaction.flow,
-      signIn: { memberId: member.id, amr: [], connectionId, at: seconds(now) },
-    })
-  }
+  if (pending && isVouchedFor(pending.identity, email))
+    return signUpVouchedFor(deps, ctx, interaction, { name, email, identity: pending.identity })
   const password =
     'password' in form.data && typeof form.data.password === 'string' ? form.data.password : undefined
   const fault =
@@ -111,6 +100,32 @@ async function signUp(deps: InteractionDeps, ctx: HttpContext, interaction: Inte
   )
   const { recoveryId: _, ...flow } = interaction.flow
   await proceed(deps, ctx, interaction, { ...flow, registrationId })
+}
+
+/** An upstream that is believed has proved this very address: no code is asked for. */
+function isVouchedFor({ emailVerified, profile }: VerifiedIdentity, email: string): boolean {
+  return emailVerified && normalizeEmail(profile.email ?? '@') === normalizeEmail(email)
+}
+
+async function signUpVouchedFor(
+  deps: InteractionDeps,
+  ctx: HttpContext,
+  interaction: Interaction,
+  { name, email, identity }: { name: string; email: string; identity: VerifiedIdentity },
+): Promise<void> {
+  const { locale, now } = ctx.state
+  const { connectionId } = identity
+  try {
+    const member = await inTransaction(deps.db, (tx) =>
+      createMember(tx, { name, email, passwordHash: undefined, locale, connectionId }, now),
+    )
+    const signIn = { memberId: member.id, amr: [], connectionId, at: seconds(now) }
+    await proceed(deps, ctx, interaction, { ...interaction.flow, signIn })
+  } catch (error) {
+    if (!isUniqueViolation(error)) throw error
+    // It is a member's already: the dispatcher asks that member to sign in, or goes on with the form that was first.
+    seeOther(ctx, `/interaction/${interaction.uid}`)
+  }
 }
 
 async function showVerify(
