@@ -51,7 +51,7 @@ function report(error: unknown): number {
   // What is wrong with the words of a command line, commander has said already.
   if (error instanceof CommanderError) return error.exitCode === 0 ? exitCode.done : exitCode.usage
   if (error instanceof Refusal) {
-    const lines = error.faults.flatMap((fault) => fault.split('\n'))
+    const lines = error.faults.flatMap((fault) => fault.split('\n')).filter((line) => line.trim())
     for (const line of lines) console.error(`error: ${plain(line)}`)
     return error.exitCode
   }
@@ -63,13 +63,15 @@ function report(error: unknown): number {
 }
 
 async function main(): Promise<void> {
-  // Who reads may stop early, as `head` does.
-  process.stdout.on('error', () => process.exit())
+  // Who reads may stop early, as `head` does; what the command holds open is closed all the same.
+  process.stdout.on('error', () => {})
   try {
     await createProgram({ env: process.env, now: () => new Date() }).parseAsync()
   } catch (error) {
     process.exitCode = report(error)
   }
+  // Everything is closed, but the migration engine leaves a timer of 10 s that nobody should wait for.
+  process.stdout.write('', () => process.exit())
 }
 
 await main()

@@ -18,7 +18,10 @@ export function addCommand(
     .command(name)
     .description(description)
     .option('--json', 'print one JSON value instead of text')
-    .addHelpText('after', `\nExamples:\n${examples.map((line) => `  $ ${line}`).join('\n')}`)
+    .addHelpText(
+      'after',
+      `\nExamples:\n${examples.map((line) => (line.startsWith(' ') ? `  ${line}` : `  $ ${line}`)).join('\n')}`,
+    )
 }
 
 /** For an option that may be given several times. */

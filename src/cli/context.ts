@@ -99,9 +99,8 @@ async function missingMigrations(db: Db): Promise<string[]> {
 /** The address of a database holds its password, so only what the database or the network said is repeated. */
 function reasonOf(error: unknown): string {
   if (isDbUnavailable(error)) return 'it does not answer; check DATABASE_URL and that it runs'
-  const meta = error instanceof Error && 'meta' in error ? JSON.stringify(error.meta) : ''
-  const said = /"originalMessage":"([^"]+)"/.exec(meta)?.[1]
-  return said ?? (error instanceof Error ? (error.message.trim().split('\n').at(-1) ?? '') : String(error))
+  const said = error instanceof Error ? error.message.trim() : String(error)
+  return /Message: `(.+)`/s.exec(said)?.[1] ?? said.split('\n').at(-1) ?? said
 }
 
 /**
