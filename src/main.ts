@@ -113,16 +113,24 @@ async function closeServer(server: Server): Promise<void> {
   clearTimeout(deadline)
 }
 
+/**
+ * Aborts when the process is told to end. Told again it still ends in order: where npm's shell makes way for the
+ * program, Ctrl-C comes from the terminal and once more from npm.
+ */
+export function toldToEnd(): AbortSignal {
+  const told = new AbortController()
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => told.abort())
+  return told.signal
+}
+
 async function main(): Promise<void> {
   const starting = startServer(process.env)
   // From the first moment on: a start that is interrupted closes what it has opened by then.
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-    process.once(signal, async () => {
-      const server = await starting.catch(() => undefined)
-      await server?.stop()
-      process.exit(0)
-    })
-  }
+  toldToEnd().addEventListener('abort', async () => {
+    const server = await starting.catch(() => undefined)
+    await server?.stop()
+    process.exit(0)
+  })
   await starting.catch((error: unknown) => {
     console.error(error instanceof ConfigError ? error.message : error)
     process.exitCode = 1

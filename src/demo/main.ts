@@ -1,4 +1,5 @@
 import { ConfigError } from '../config/config.ts'
+import { toldToEnd } from '../main.ts'
 import { demoMember } from './seed.ts'
 import { demoEmails, demoPassword } from './store/accounts.ts'
 import { type DemoWorld, startDemo } from './world.ts'
@@ -29,7 +30,7 @@ async function main(): Promise<void> {
     await world?.stop()
     process.exit(0)
   }
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, stop)
+  toldToEnd().addEventListener('abort', stop)
   try {
     console.log(welcome(await starting))
   } catch (error) {
