@@ -1,4 +1,5 @@
 import bodyParser from '@koa/bodyparser'
+import { Problem } from '../problem.ts'
 import type { Random } from '../security/random.ts'
 import type { Logger } from '../telemetry/logger.ts'
 import { identifyBrowser } from './browser.ts'
@@ -39,9 +40,16 @@ export function shell({ site, random, now, log, probes, isDraining }: ShellOptio
 /** What a request to our own pages passes besides; the engine reads its requests itself and has checks of its own. */
 export function forms(issuer: string): HttpMiddleware[] {
   return [
+    refuseCompressed,
     bodyParser({ enableTypes: ['form'], formLimit: '32kb', encoding: 'utf-8' }) as HttpMiddleware,
     refuseCrossSite(issuer),
   ]
+}
+
+/** Forms are small and browsers send them as they are; what claims to be compressed is not unpacked. */
+const refuseCompressed: HttpMiddleware = (ctx, next) => {
+  if (ctx.get('Content-Encoding')) throw new Problem('unsupported_media_type')
+  return next()
 }
 
 /** Names the request, reads the clock once, chooses the language, and logs the outcome: never a query, a body or a header. */

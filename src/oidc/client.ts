@@ -127,6 +127,8 @@ export async function disableClient(tx: Tx, clientId: string, now: Date): Promis
 
 /** What the engine reads of a client. In place of the secret it gets the digests that `isClientSecret` compares with. */
 export async function findClientMetadata(db: Db, id: string, now: Date): Promise<AdapterPayload | undefined> {
+  // RFC 6749 Appendix A.1: what is presented is printable ASCII; the database refuses some of the rest.
+  if (!/^[\x20-\x7e]+$/.test(id)) return undefined
   const row = await db.client.findUnique({ where: { id }, include: { secrets: true, connections: true } })
   if (!row || row.disabledAt) return undefined
   const live = row.secrets
