@@ -175,6 +175,26 @@ describe('OpenID Connect Core 1.0 section 3.1.2.1: id_token_hint', () => {
 })
 
 describe('RFC 9700: the authorization endpoint and browsers', () => {
+  test('section 4.7: a page of one browser is worth nothing in another, not even to the same member', async () => {
+    const [browser, other] = [openBrowser(), openBrowser()]
+    const page = await ask(browser, {})
+    expect((await other.open(page.url)).status).toBe(400)
+    const { email, password } = member
+    expect((await other.submit(page, '/sign-in', { email, password })).status).toBe(403)
+    const [, , uid] = page.url.pathname.split('/')
+    other.stopAt(party.redirectUri)
+    expect((await other.open(`${server.issuer}/authorize/${uid}`)).status).toBe(400)
+  })
+
+  test('section 4.7: a form without what was on the page signs nobody in', async () => {
+    const browser = openBrowser()
+    const page = await ask(browser, {})
+    const { email, password } = member
+    const answer = await browser.submit(page, '/sign-in', { email, password, _csrf: 'guessed' })
+    expect(answer.status).toBe(403)
+    expect((await ask(browser, { prompt: 'none' })).url.searchParams.get('error')).toBe('login_required')
+  })
+
   test('section 2.6: no page of another origin may read its answers', async () => {
     const { url } = await begin(party)
     const answer = await send(url, { headers: { origin: 'https://shop.example.com' } })

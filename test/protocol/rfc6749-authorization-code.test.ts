@@ -171,6 +171,15 @@ describe('RFC 6749 section 4.1.3: redeeming a code', () => {
     expect((await send(`${server.issuer}/userinfo`, { headers })).status).toBe(401)
   })
 
+  test('section 4.1.2: of two who redeem one code at once, the loser ends what the winner got', async () => {
+    const { form } = await givenCode()
+    const redeemOnce = () => post(server, '/token', form, { client: shop })
+    const answers = await Promise.all([redeemOnce(), redeemOnce()])
+    const [winner] = answers.filter(({ status }) => status === 200)
+    const headers = { authorization: `Bearer ${winner?.json.access_token}` }
+    expect((await send(`${server.issuer}/userinfo`, { headers })).status).toBe(401)
+  })
+
   test('section 5.1: tokens come as JSON that nobody keeps', async () => {
     const { form } = await givenCode()
     const answer = await post(server, '/token', form, { client: shop })

@@ -106,6 +106,13 @@ describe('RFC 9700 section 4.14: refresh tokens of public clients rotate', () =>
     expect(await userinfo(winners[0]?.json.access_token)).toBe(401)
   })
 
+  test('of two who redeem one token at once, the loser ends what the winner got', async () => {
+    const { client, refreshToken } = await givenRefreshToken()
+    const answers = await Promise.all([refresh(client, refreshToken), refresh(client, refreshToken)])
+    const [winner] = answers.filter(({ status }) => status === 200)
+    expect((await refresh(client, winner?.json.refresh_token)).json.error).toBe('invalid_grant')
+  })
+
   test('section 2.2.2: a confidential client, which proves itself each time, keeps its token', async () => {
     const { client, refreshToken } = await givenRefreshToken(undefined, 'client_secret_basic')
     const answers = await Promise.all([refresh(client, refreshToken), refresh(client, refreshToken)])
