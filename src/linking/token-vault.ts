@@ -5,6 +5,7 @@ import type { Sink } from '../events/dispatcher.ts'
 import type { Sealer } from '../security/seal.ts'
 import type { Db, Tx } from '../store/db.ts'
 import type { FederatedIdentity } from '../store/generated/client.ts'
+import { findIdentity } from './identity.ts'
 
 export interface TokenVault {
   sealer: Sealer
@@ -32,8 +33,8 @@ export async function discardTokens(tx: Tx, identityId: string, now: Date): Prom
 }
 
 /**
- * Sink: after an unlink, revokes (LINE: deauthorizes) at the upstream, then destroys the tokens. Told again it finds
- * nothing left to do; while the upstream does not answer it is tried again.
+ * Sink: after an unlink, revokes (LINE: deauthorizes) at the upstream unless the account is linked again, then destroys
+ * the tokens. Told again it finds nothing left to do; while the upstream does not answer it is tried again.
  */
 export function upstreamSink(db: Db, { sealer }: TokenVault, connector: OidcConnector): Sink {
   return async (event) => {
@@ -42,7 +43,9 @@ export function upstreamSink(db: Db, { sealer }: TokenVault, connector: OidcConn
     const row = await db.upstreamToken.findUnique({ where: { id: identityId } })
     const connection = await findConnection(db, connectionId)
     if (!row?.discardedAt || !connection) return
-    await connector.revoke(connection, JSON.parse(sealer.open(row.sealed, sealContext(identityId))))
+    // Linked again meanwhile: what ends at the upstream is its consent as a whole, and the new link stands on it.
+    if (!(await findIdentity(db, row)))
+      await connector.revoke(connection, JSON.parse(sealer.open(row.sealed, sealContext(identityId))))
     await db.upstreamToken.deleteMany({ where: { id: identityId } })
   }
 }
