@@ -118,21 +118,26 @@ describe('without DATABASE_URL', () => {
 
 describe('help', () => {
   const commands = [
-    ...['create', 'list', 'show', 'rotate-secret', 'disable'].map((name) => ['clients', name]),
-    ...['create', 'list', 'show', 'test', 'disable'].map((name) => ['connections', name]),
-    ['migrate'],
-    [],
+    ...['create', 'list', 'show', 'rotate-secret', 'disable'].map((name) => `clients ${name}`),
+    ...['create', 'list', 'show', 'test', 'disable'].map((name) => `connections ${name}`),
+    'migrate',
   ]
-  test.each(commands)('hitotsu %s %s --help has examples', async (...words) => {
-    const { status, stdout, stderr } = await hitotsu([...words, '--help'], {})
+  test.each(commands)('hitotsu %s --help has examples', async (command) => {
+    const { status, stdout, stderr } = await hitotsu([...command.split(' '), '--help'], {})
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
     expect(stdout).toMatch(/Examples:\n {2}\$ \S/)
   })
 
-  test.each([[['clients']], [['clinets', 'list']], [['clients', 'list', 'all']], [['migrate', '--jsn']]])(
-    '%j is no command: exit status 2, and nothing on standard output',
-    async (words) => {
-      expect(await hitotsu(words, {})).toMatchObject({ status: 2, stdout: '' })
+  test('hitotsu --help names the exit codes', async () => {
+    const { status, stdout } = await hitotsu(['--help'], {})
+    expect(status).toBe(0)
+    expect(stdout).toContain('Exit status: 0 done, 1 refused or failed, 2')
+  })
+
+  test.each(['clients', 'clinets list', 'clients list all', 'migrate --jsn'])(
+    'hitotsu %s is no command: exit status 2, and nothing on standard output',
+    async (command) => {
+      expect(await hitotsu(command.split(' '), {})).toMatchObject({ status: 2, stdout: '' })
     },
   )
 })
