@@ -53,11 +53,35 @@ export function isUniqueViolation(error: unknown): boolean {
 /** True when the database could not be reached or did not answer in time, as opposed to refusing what was asked. */
 export function isDbUnavailable(error: unknown): boolean {
   if (error instanceof Prisma.PrismaClientInitializationError) return true
-  if (!(error instanceof Prisma.PrismaClientKnownRequestError))
-    return /timeout exceeded when trying to connect|ECONNREFUSED|Connection terminated/.test(String(error))
-  return ['P1001', 'P1002', 'P1008', 'P1017', 'P2024', 'P2028'].includes(error.code)
+  const { kind, code } = driverFault(error)
+  if (kind && unreachable.has(kind)) return true
+  if (code && gaveUp.has(code)) return true
+  // P2024, P2028: no connection, or no transaction, within the time that was given.
+  if (error instanceof Prisma.PrismaClientKnownRequestError) return ['P2024', 'P2028'].includes(error.code)
+  return /timeout exceeded when trying to connect|Connection terminated/.test(String(error))
 }
 
+const unreachable = new Set([
+  'DatabaseNotReachable',
+  'ConnectionClosed',
+  'SocketTimeout',
+  'TooManyConnections',
+  'TlsConnectionError',
+])
+
+/** PostgreSQL's words for "not now": statement and lock timeouts, shutting down, crashed, starting up, failed over. */
+const gaveUp = new Set(['57014', '55P03', '57P01', '57P02', '57P03', '25006'])
+
+/** Lost a race: a serialization failure or a deadlock, in a model call or in raw SQL. */
 function isRetryable(error: unknown): boolean {
-  return error instanceof Prisma.PrismaClientKnownRequestError && error.code === 'P2034'
+  const lost = error instanceof Prisma.PrismaClientKnownRequestError && error.code === 'P2034'
+  return lost || driverFault(error).kind === 'TransactionWriteConflict'
+}
+
+/** What the driver said, which Prisma passes on beside a code of its own that is coarser (raw SQL: always P2010). */
+function driverFault(error: unknown): { kind?: string; code?: string } {
+  const fault =
+    error instanceof Prisma.PrismaClientKnownRequestError ? error.meta?.driverAdapterError : undefined
+  const cause: unknown = fault instanceof Error ? fault.cause : undefined
+  return typeof cause === 'object' && cause !== null ? cause : {}
 }
