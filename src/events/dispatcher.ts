@@ -44,10 +44,17 @@ export function startDispatcher({ db, sinks, now, log, idleMs = 500 }: Dispatche
     }
   }
 
-  const step = async (): Promise<number> => {
+  const claimAndDeliver = async (): Promise<number> => {
     const claims = await claimDeliveries(db, now(), batchSize)
     await Promise.all(claims.map(deliver))
     return claims.length
+  }
+  // One after the other: whoever drains also waits for what the loop has in hand.
+  let latest: Promise<unknown> = Promise.resolve()
+  const step = (): Promise<number> => {
+    const result = latest.then(claimAndDeliver, claimAndDeliver)
+    latest = result
+    return result
   }
 
   const run = async () => {
