@@ -56,14 +56,13 @@ export function createOidcConnector({
       return client.buildAuthorizationUrl(configuration, await authorizationParams(connection, attempt))
     },
     async complete(connection, attempt, answer) {
-      const error = answer.get('error')
-      // LINE writes its codes in upper case, RFC 6749 section 4.1.2.1 in lower case.
-      if (error)
-        return /^access_denied$/i.test(error)
-          ? { outcome: 'cancelled' }
-          : { outcome: 'refused', error: error.slice(0, 100) }
       const configuration = await configurationOf(connection).catch(asProblem)
-      const tokens = await exchange(configuration, attempt, answer).catch(asProblem)
+      const answered = await exchange(configuration, attempt, answer).then(
+        (tokens) => ({ tokens }),
+        asRefusal,
+      )
+      if ('outcome' in answered) return answered
+      const { tokens } = answered
       const identity = await readIdentity(
         connection,
         configuration,
@@ -208,6 +207,15 @@ function text(value: unknown, maxLength: number): string | undefined {
     .replace(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, '')
     .trim()
   return clean ? clean.slice(0, maxLength) : undefined
+}
+
+/** RFC 9207 section 2.4: an upstream's no counts as its no only once `iss` has been checked, as for a yes. */
+function asRefusal(error: unknown): Exclude<UpstreamAnswer, { outcome: 'verified' }> {
+  if (!(error instanceof client.AuthorizationResponseError)) return asProblem(error)
+  // LINE writes its codes in upper case, RFC 6749 section 4.1.2.1 in lower case.
+  return /^access_denied$/i.test(error.error)
+    ? { outcome: 'cancelled' }
+    : { outcome: 'refused', error: error.error.slice(0, 100) }
 }
 
 /** What went wrong between us and the upstream, told apart: it is not there, or what it said does not hold. */

@@ -6,12 +6,13 @@ import {
   peekPendingAuthorization,
   takePendingAuthorization,
 } from '../connections/pending-authorization.ts'
+import type { DomainEvent } from '../events/event.ts'
 import { recordEvent } from '../events/outbox.ts'
 import type { HttpContext, HttpState } from '../http/context.ts'
 import { queryParameter } from '../http/input.ts'
 import { render } from '../http/render.ts'
 import { seeOther } from '../http/signed-in.ts'
-import { Problem } from '../problem.ts'
+import { Problem, type ProblemCode } from '../problem.ts'
 import type { LinkTransaction } from './transaction.ts'
 import { findLatestTransaction, linkBrowsers, sendToUpstream, type TripDeps } from './upstream-trip.ts'
 
@@ -36,8 +37,9 @@ async function receiveAnswer(deps: TripDeps, ctx: HttpContext, connectionId: str
     await deps.transactions.change(transaction, { proved: { identity, sealedTokens } })
     return seeOther(ctx, pageOf(transaction))
   }
-  const notice = answer.outcome === 'cancelled' ? 'declined' : 'link_failed'
-  await endTransaction(deps, ctx, transaction, notice)
+  if (answer.outcome === 'refused')
+    ctx.state.log.warn({ upstreamError: answer.error }, 'upstream refused the request')
+  await endTransaction(deps, ctx, transaction, answer)
 }
 
 /**
@@ -67,10 +69,10 @@ async function judge(
 }
 
 /** What the upstream did wrong, or its absence, ends the trip and not the visit: the member may try again or go another way. */
-function failed(ctx: HttpContext, error: unknown): UpstreamAnswer {
+function failed(ctx: HttpContext, error: unknown): { outcome: 'failed'; reason: ProblemCode } {
   if (!(error instanceof Problem) || !/^(un|up|conn)/.test(error.code)) throw error
   ctx.state.log.warn({ problem: error.code, err: error.cause }, 'upstream answer not usable')
-  return { outcome: 'refused', error: error.code }
+  return { outcome: 'failed', reason: error.code }
 }
 
 /**
@@ -104,16 +106,22 @@ async function endTransaction(
   deps: TripDeps,
   ctx: HttpContext,
   transaction: LinkTransaction,
-  notice: 'declined' | 'link_failed',
+  answer: { outcome: 'cancelled' | 'refused' } | { outcome: 'failed'; reason: ProblemCode },
 ): Promise<void> {
   const { connectionId, memberId } = transaction
+  const notice = answer.outcome === 'cancelled' ? 'declined' : 'link_failed'
   const after =
     transaction.purpose === 'link'
       ? `/account?notice=${notice}&connection=${connectionId}`
       : `/interaction/${transaction.interactionUid}?notice=${notice}&connection=${connectionId}`
   if (await deps.transactions.burn(transaction, after)) {
-    const who = memberId ? { memberId } : {}
-    await recordEvent(deps.db, { type: 'link.declined', ...who, data: { connectionId } }, ctx.state.now)
+    // What the upstream wrote is not repeated: the audit trail keeps our own words.
+    const reason = answer.outcome === 'failed' ? answer.reason : 'upstream_refused'
+    const event: DomainEvent =
+      notice === 'declined'
+        ? { type: 'link.declined', data: { connectionId } }
+        : { type: 'link.refused', data: { connectionId, reason } }
+    await recordEvent(deps.db, { ...event, ...(memberId && { memberId }) }, ctx.state.now)
   }
   seeOther(ctx, after)
 }

@@ -153,12 +153,14 @@ async function agree(deps: LinkDeps, ctx: HttpContext, transaction: LinkTransact
 async function decline(deps: LinkDeps, ctx: HttpContext, transaction: LinkTransaction): Promise<void> {
   const memberId = actingMember(ctx, transaction)
   const { connectionId } = transaction
+  const after = returnPath(transaction, 'declined')
+  if (!(await deps.transactions.burn(transaction, after))) throw new Problem('transaction_over')
   await recordEvent(
     deps.db,
     { type: 'link.declined', ...(memberId && { memberId }), data: { connectionId } },
     ctx.state.now,
   )
-  await finish(deps, ctx, transaction, 'declined')
+  seeOther(ctx, after)
 }
 
 async function finish(

@@ -70,13 +70,13 @@ describe('RFC 9700 section 4.7: forced linking, an answer that this browser did 
     const { callback } = await attackersCallback()
     await catchCallback(server, victim, 'upstream')
     upstream.requests.length = 0
-    upstream.behavior.subject = 'account of the victim'
+    upstream.behavior.subject = 'account-of-the-victim'
     const { result, ...changes } = await changesOf(server, () => victim.open(callback))
     expect(result.url.pathname).toMatch(linkPage)
     expect(changes).toEqual(nothing)
     await victim.submit(result, '/agree')
     const linked = await server.db.federatedIdentity.findFirstOrThrow({ where: { memberId: member.id } })
-    expect(linked.subject).toBe('account of the victim')
+    expect(linked.subject).toBe('account-of-the-victim')
   })
 
   test("the attacker's code with the victim's state is refused by PKCE and nonce", async () => {

@@ -54,8 +54,7 @@ export async function startUpstreamProvider(options: {
   server.on('request', (request, response) => {
     const { pathname } = new URL(request.url ?? '/', issuer)
     requests.push(pathname)
-    // Nobody is signed in here before: who signs in is what the test says, every time.
-    if (pathname === '/auth') delete request.headers.cookie
+    if (pathname === '/auth') forgetSession(request, response)
     if (misbehave(behavior.wrong, key, request, response)) return
     if (!pathname.startsWith('/interaction/')) {
       answer(request, response)
@@ -79,6 +78,13 @@ export async function startUpstreamProvider(options: {
       await closed
     },
   }
+}
+
+/** Nobody is signed in here before: who signs in is what the test says, every time. */
+function forgetSession(request: IncomingMessage, response: ServerResponse): void {
+  delete request.headers.cookie
+  for (const name of ['_session', '_session.sig'])
+    response.appendHeader('set-cookie', `${name}=; path=/; expires=Thu, 01 Jan 1970 00:00:00 GMT`)
 }
 
 async function createSigningKey(): Promise<JWK> {
