@@ -210,5 +210,15 @@ describe('RFC 9700: the authorization endpoint and browsers', () => {
 
   test('section 4.12: it redirects with 303, so that no password is sent on', async () => {
     expect((await send((await begin(party)).url)).status).toBe(303)
+    const browser = openBrowser()
+    const page = await ask(browser, {})
+    const csrf = /name="_csrf" value="([^"]+)"/.exec(page.html)?.[1] ?? ''
+    const { email, password } = member
+    const answer = await browser.request(page.url, {
+      method: 'POST',
+      body: new URLSearchParams({ email, password, _csrf: csrf }),
+      headers: { origin: server.issuer },
+    })
+    expect(answer.status).toBe(303)
   })
 })
