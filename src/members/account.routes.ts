@@ -2,7 +2,7 @@ import Router from '@koa/router'
 import { z } from 'zod'
 import { recordEvent } from '../events/outbox.ts'
 import type { HttpContext, HttpState } from '../http/context.ts'
-import { readForm } from '../http/input.ts'
+import { queryParameter, readForm } from '../http/input.ts'
 import { sourceOf, spend } from '../http/rate-limit.ts'
 import { render } from '../http/render.ts'
 import { isRecent, requireSession, type SignInUrl, seeOther, sessionOf } from '../http/signed-in.ts'
@@ -24,6 +24,8 @@ export interface AccountDeps {
 }
 
 const profileForm = z.object({ name: displayName })
+/** What has just happened; it ends the session, so it is told after the next sign-in. */
+const securityNotices = new Set(['password_changed', 'signed_out_everywhere'])
 const passwordForm = z.object({ currentPassword: z.string().max(1024).optional(), newPassword })
 
 /** The member's own pages: profile and security. */
@@ -36,7 +38,7 @@ export function memberAccountRoutes(deps: AccountDeps): Router<HttpState> {
   router.post('/password', (ctx) => changePassword(deps, ctx))
   router.post('/sign-out-everywhere', async (ctx) => {
     await inTransaction(deps.db, (tx) => endSessions(tx, sessionOf(ctx).memberId, 'member', ctx.state.now))
-    seeOther(ctx, '/account/security')
+    seeOther(ctx, '/account/security?notice=signed_out_everywhere')
   })
   return router
 }
@@ -78,6 +80,7 @@ async function saveProfile(deps: AccountDeps, ctx: HttpContext) {
 
 async function showSecurity({ db, passwordMinLength }: AccountDeps, ctx: HttpContext, fields: object = {}) {
   const { memberId } = sessionOf(ctx)
+  const notice = queryParameter(ctx, 'notice')
   const [password, email] = await Promise.all([
     db.passwordCredential.findUnique({ where: { memberId } }),
     primaryEmail(db, memberId),
@@ -87,6 +90,7 @@ async function showSecurity({ db, passwordMinLength }: AccountDeps, ctx: HttpCon
     email,
     fields,
     minLength: passwordMinLength,
+    ...(notice && securityNotices.has(notice) && { flash: notice }),
   })
 }
 
@@ -130,5 +134,5 @@ async function changePassword(deps: AccountDeps, ctx: HttpContext) {
     ctx.state.now,
   )
   if (!changed) return refuse({ currentPassword: 'password_wrong' })
-  seeOther(ctx, '/account/security')
+  seeOther(ctx, '/account/security?notice=password_changed')
 }
