@@ -188,7 +188,7 @@ async function readIdentity(
       : {}
   // An address and the word on it come from one place: never the flag of one with the address of the other.
   const source: Record<string, unknown> = typeof claims.email === 'string' ? claims : userinfo
-  const email = text(source.email, 254)
+  const email = address(source.email)
   const name = text(claims.name, 100) ?? text(userinfo.name, 100)
   return {
     connectionId: connection.id,
@@ -204,9 +204,21 @@ function text(value: unknown, maxLength: number): string | undefined {
   if (typeof value !== 'string') return undefined
   const clean = value
     .normalize('NFC')
+    .toWellFormed()
     .replace(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, '')
     .trim()
-  return clean ? clean.slice(0, maxLength) : undefined
+  // Not in the middle of a character: half of one can be neither stored nor shown.
+  return clean ? clean.slice(0, maxLength).replace(/[\ud800-\udbff]$/, '') : undefined
+}
+
+/**
+ * An address as it was sent, or nothing. It is never cleaned, folded or cut: what the upstream proved is this mailbox,
+ * and another way to write it may be somebody else's.
+ */
+function address(value: unknown): string | undefined {
+  const isPlain =
+    typeof value === 'string' && value.length <= 254 && /^[\x21-\x7e]+@[A-Za-z0-9.-]+$/.test(value)
+  return isPlain ? value : undefined
 }
 
 /** RFC 9207 section 2.4: an upstream's no counts as its no only once `iss` has been checked, as for a yes. */
