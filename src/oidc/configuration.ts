@@ -106,6 +106,8 @@ export function engineConfiguration(
     revokeGrantPolicy: ({ oidc }) =>
       oidc.route !== 'end_session_confirm' &&
       !(oidc.route === 'revocation' && oidc.entities.AccessToken !== undefined),
+    // RFC 9700 section 4.14.2: rotation shows a stolen token by its second use, whoever the client is.
+    rotateRefreshToken: true,
     extraTokenClaims: signInTime,
     expiresWithSession: (_ctx, code) => !code.scopes.has('offline_access'),
     ttl,
