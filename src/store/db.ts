@@ -18,6 +18,8 @@ export function openDb(url: string, poolSize: number): Db {
     connectionTimeoutMillis: 2_000,
     idleTimeoutMillis: 60_000,
     statement_timeout: 5_000,
+    // The one before is the server's to keep: a server that hangs, or a network that loses packets, keeps nothing.
+    query_timeout: 6_000,
     lock_timeout: 2_000,
     idle_in_transaction_session_timeout: 10_000,
     application_name: 'hitotsu',
@@ -58,7 +60,9 @@ export function isDbUnavailable(error: unknown): boolean {
   if (code && gaveUp.has(code)) return true
   // P2024, P2028: no connection, or no transaction, within the time that was given.
   if (error instanceof Prisma.PrismaClientKnownRequestError) return ['P2024', 'P2028'].includes(error.code)
-  return /timeout exceeded when trying to connect|Connection terminated/.test(String(error))
+  return /timeout exceeded when trying to connect|Connection terminated|Query read timeout/.test(
+    String(error),
+  )
 }
 
 const unreachable = new Set([

@@ -1,6 +1,6 @@
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { createApp } from '../../src/app.ts'
 import { createOutbound } from '../../src/http/outbound.ts'
 import { systemRandom } from '../../src/security/random.ts'
@@ -62,22 +62,37 @@ const ask = (path: string, headers: object = {}) =>
     headers: { host: new URL(server.issuer).host, accept: 'text/html', ...headers },
   })
 
-test('without its database a process is not ready and says which store it misses, and its pages say to try again', async () => {
+async function signedIn(): Promise<{ cookie: string }> {
   const browser = await signInTo(server, await givenMember(server), openBrowser())
-  const cookie = [...browser.cookies()].map(([name, value]) => `${name}=${value}`).join('; ')
-  expect((await ask('/account', { cookie })).status).toBe(200)
-  expect((await ask('/readyz')).status).toBe(200)
+  return { cookie: [...browser.cookies()].map(([name, value]) => `${name}=${value}`).join('; ') }
+}
 
-  await proxy.close()
+async function expectUnavailable(cookie: { cookie: string }): Promise<void> {
   const ready = await ask('/readyz')
   expect([ready.status, ready.json]).toEqual([503, { status: 'unavailable', failing: ['database'] }])
-  for (const path of ['/account', '/account/security', '/connections/shop/callback']) {
-    const { status, headers, text } = await ask(path, { cookie })
-    expect([path, status, headers['retry-after']]).toEqual([path, 503, '5'])
-    expect(text).toContain('<!doctype html>')
-  }
-  const document = await ask('/account', { cookie, accept: 'application/json' })
+  const pages = ['/account', '/account/security', '/connections/shop/callback'].map(async (path) => {
+    const { status, headers, text } = await ask(path, cookie)
+    return [path, status, headers['retry-after'], text.startsWith('<!doctype html>')]
+  })
+  for (const answer of await Promise.all(pages)) expect(answer.slice(1)).toEqual([503, '5', true])
+  const document = await ask('/account', { ...cookie, accept: 'application/json' })
   expect(document.json).toMatchObject({ status: 503, code: 'unavailable' })
   expect((await ask('/livez')).status).toBe(200)
-  expect((await ask('/', { cookie: '' })).status).toBe(200)
+  expect((await ask('/')).status).toBe(200)
+}
+
+test('a process whose database hangs says so, keeps nobody waiting, and goes on once it answers again', async () => {
+  const cookie = await signedIn()
+  expect((await ask('/account', cookie)).status).toBe(200)
+  proxy.mute(true)
+  await expectUnavailable(cookie)
+  proxy.mute(false)
+  await vi.waitFor(async () => expect((await ask('/account', cookie)).status).toBe(200), { timeout: 20_000 })
+  expect((await ask('/readyz')).status).toBe(200)
+}, 60_000)
+
+test('a process whose database is gone says so, and its pages say to try again', async () => {
+  const cookie = await signedIn()
+  await proxy.close()
+  await expectUnavailable(cookie)
 })

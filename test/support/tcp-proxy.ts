@@ -5,6 +5,8 @@ export interface TcpProxy {
   port: number
   /** The next bytes the server sends are swallowed and the connection is cut: a reply that never arrives. */
   loseNextReply(): void
+  /** Nothing is passed on in either direction, nor is anything closed: a peer that hangs. */
+  mute(isMute: boolean): void
   /** Connections made from then on lead elsewhere; those that stand stay. */
   leadTo(targetPort: number): void
   close(): Promise<void>
@@ -13,6 +15,7 @@ export interface TcpProxy {
 /** Stands between a client and a server on loopback. */
 export async function startTcpProxy(targetPort: number): Promise<TcpProxy> {
   let loseReply = false
+  let isMute = false
   let target = targetPort
   const sockets = new Set<Socket>()
   const server = createServer((client) => {
@@ -26,10 +29,13 @@ export async function startTcpProxy(targetPort: number): Promise<TcpProxy> {
       socket.on('error', cut)
       socket.on('close', () => sockets.delete(socket))
     }
-    client.pipe(upstream)
+    client.on('data', (request) => {
+      if (!isMute) upstream.write(request)
+    })
     client.on('close', cut)
     upstream.on('close', cut)
     upstream.on('data', (reply) => {
+      if (isMute) return false
       if (!loseReply) return client.write(reply)
       loseReply = false
       return cut()
@@ -43,6 +49,9 @@ export async function startTcpProxy(targetPort: number): Promise<TcpProxy> {
     port: address.port,
     loseNextReply: () => {
       loseReply = true
+    },
+    mute: (value) => {
+      isMute = value
     },
     leadTo: (port) => {
       target = port
