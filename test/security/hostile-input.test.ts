@@ -141,24 +141,28 @@ describe('in each field of each form', () => {
 })
 
 describe('a body that is no form', () => {
-  test.each([
-    ['application/json', '{"name":"a","_csrf":{"$ne":""},"__proto__":{"x":1}}'],
-    ['text/plain', 'name=a'],
+  const part = (name: string, value: string) =>
+    `--x\r\nContent-Disposition: form-data; name="${name}"\r\n\r\n${value}\r\n`
+  test.each<[string, (fields: Record<string, string>) => string]>([
+    ['application/json', (fields) => JSON.stringify(fields)],
+    ['text/plain', bodyOf],
     [
       'multipart/form-data; boundary=x',
-      '--x\r\nContent-Disposition: form-data; name="name"\r\n\r\na\r\n--x--',
+      (fields) =>
+        `${Object.entries(fields)
+          .map(([name, value]) => part(name, value))
+          .join('')}--x--`,
     ],
-    ['application/x-www-form-urlencoded; charset=utf-7', 'name=a'],
-    ['text/html', '<p>'],
-    ['nonsense', 'name=a'],
-  ])('%s is refused', async (type, body) => {
+    [
+      'text/xml',
+      () => '<?xml version="1.0"?><!DOCTYPE a [<!ENTITY b SYSTEM "file:///etc/passwd">]><a>&b;</a>',
+    ],
+    ['nonsense', bodyOf],
+  ])('%s is refused, whatever token it carries', async (type, write) => {
     for (const route of routes()) {
-      const { status, page } = await submit(route, body, type)
-      expect({ path: route.path, page, refused: [400, 403, 415].includes(status) }).toEqual({
-        path: route.path,
-        page: true,
-        refused: true,
-      })
+      const { status, page } = await submit(route, write({ ...good, _csrf: tokens[visitorOf(route)] }), type)
+      const refused = [400, 403, 415].includes(status)
+      expect({ path: route.path, page, refused }).toEqual({ path: route.path, page: true, refused: true })
     }
   })
 
