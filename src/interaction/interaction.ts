@@ -1,5 +1,5 @@
 import { errors, type Provider } from 'oidc-provider'
-import { getUsableConnection } from '../connections/connection.ts'
+import { findConnection } from '../connections/connection.ts'
 import type { HttpContext } from '../http/context.ts'
 import { seeOther } from '../http/signed-in.ts'
 import { displayNameOf } from '../linking/identity.ts'
@@ -107,7 +107,9 @@ export async function pendingIdentity(
     })
   if (!transaction?.proved) return undefined
   const { identity } = transaction.proved
-  const connection = await getUsableConnection(db, identity.connectionId)
+  const connection = await findConnection(db, identity.connectionId)
+  // Switched off meanwhile: the visitor goes on as if they had not come through it.
+  if (!connection || connection.disabledAt || !connection.allowSignIn) return undefined
   const shown = {
     connectionName: connection.name[ctx.state.locale],
     displayName: displayNameOf(identity.profile),

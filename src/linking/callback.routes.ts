@@ -28,7 +28,7 @@ async function receiveAnswer(deps: TripDeps, ctx: HttpContext, connectionId: str
   if (!pending) return recover(deps, ctx, connectionId)
 
   const transaction = await deps.transactions.get(pending.transactionId, [pending.browser])
-  const answer = await judge(deps, ctx, pending).catch((error: unknown) => failed(ctx, error))
+  const answer = await judge(deps, ctx, pending, transaction).catch((error: unknown) => failed(ctx, error))
   if (answer.outcome === 'verified') {
     const { identity, tokens } = answer
     const sealedTokens = deps.transactions.sealTokens(transaction.id, tokens)
@@ -63,8 +63,10 @@ async function judge(
   deps: TripDeps,
   ctx: HttpContext,
   pending: PendingAuthorization,
+  { purpose }: LinkTransaction,
 ): Promise<UpstreamAnswer> {
   const connection = await getUsableConnection(deps.db, pending.connectionId)
+  if (purpose === 'sign_in' && !connection.allowSignIn) throw new Problem('connection_unavailable')
   return deps.connector.complete(connection, pending.attempt, new URLSearchParams(ctx.querystring))
 }
 

@@ -83,6 +83,26 @@ describe('through a disabled connection', () => {
     expect((await browser.submit(result, '/sign-in', { email, password })).url.pathname).toBe('/account')
   })
 
+  test('an account proved just before is forgotten, and its visitor may go another way', async () => {
+    const member = await givenMember(server)
+    const browser = visitor()
+    const form = await browser.open(`${server.issuer}/account`)
+    const signUp = await browser.submit(form, `/connections/${id}`)
+    expect(signUp.html).toContain(`Upstream ${count}`)
+    await disable()
+    const { result, ...changes } = await changesOf(server, () =>
+      browser.submit(signUp, '/sign-up', { name: 'Hana', email: 'hana@example.com' }),
+    )
+    expect(result.status).toBe(422)
+    expect(result.html).toContain('name="password"')
+    expect(changes).toEqual(nothing)
+    const signIn = await browser.open(new URL('sign-in', result.url))
+    const { email, password } = member
+    const account = await browser.submit(signIn, '/sign-in', { email, password })
+    expect(account.url.pathname).toBe('/account')
+    expect(await server.db.federatedIdentity.count({ where: { memberId: member.id } })).toBe(0)
+  })
+
   test('an agreement to a page that is open links nothing', async () => {
     const browser = await signInTo(server, await givenMember(server))
     const page = await pressLink(server, browser, id)

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { Browser, Page } from '../support/browser.ts'
 import { givenIdentity, givenMember } from '../support/given.ts'
-import { changesOf, typesOf, visitor } from '../support/linking.ts'
+import { catchCallback, changesOf, typesOf, visitor } from '../support/linking.ts'
 import { codeSentTo } from '../support/mailbox.ts'
 import type { UpstreamProvider } from '../support/upstream-provider.ts'
 import { givenUpstream, startLinkingApp } from '../support/upstreams.ts'
@@ -76,6 +76,24 @@ describe('nobody is signed in', () => {
       expect(changes).toEqual({ rows: {}, events: [] })
       const page = await visitor().open(`${server.issuer}/account`)
       expect(page.html).not.toContain('/connections/upstream"')
+    } finally {
+      await server.db.connection.update({ where: { id: 'upstream' }, data: { allowSignIn: true } })
+    }
+  })
+
+  test('through a connection that became one that only links while the callback was under way', async () => {
+    const browser = visitor()
+    const form = await browser.open(`${server.issuer}/account`)
+    const callback = await catchCallback(server, browser, 'upstream', () =>
+      browser.submit(form, '/connections/upstream'),
+    )
+    await server.db.connection.update({ where: { id: 'upstream' }, data: { allowSignIn: false } })
+    try {
+      upstream.requests.length = 0
+      const { result, rows } = await changesOf(server, () => browser.open(callback))
+      expect(stepOf(result)).toBe('/interaction/sign-in')
+      expect(rows).toEqual({})
+      expect(upstream.requests).not.toContain('/token')
     } finally {
       await server.db.connection.update({ where: { id: 'upstream' }, data: { allowSignIn: true } })
     }
