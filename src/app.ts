@@ -148,8 +148,7 @@ function frontRoutes(issuer: string): Router<HttpState> {
   )
   router.get(accountReturnPath, (ctx) => {
     const { state, error } = ctx.query
-    if (error === 'temporarily_unavailable')
-      throw new Problem('unavailable', { headers: { 'Retry-After': '5' } })
+    if (error === 'temporarily_unavailable') throw new Problem('unavailable')
     // Who cancels signing in to our own pages is back at the front door.
     seeOther(ctx, error ? '/' : returnTo(typeof state === 'string' ? state : undefined, issuer, '/account'))
   })

@@ -15,6 +15,8 @@ export function answerProblems(): HttpMiddleware {
       logProblem(ctx, problem, error)
       answer(ctx, problem)
     }
+    // RFC 9110 section 15.6.4: also where the engine answered; whoever is turned away for now is told for how long.
+    if (ctx.status === 503 && !ctx.response.get('Retry-After')) ctx.set('Retry-After', '5')
   }
 }
 
@@ -27,9 +29,7 @@ function refuseUnanswered(ctx: HttpContext): void {
 /** The refusal a caller is told about, whatever was thrown. */
 function toProblem(error: unknown): Problem {
   if (error instanceof Problem) return error
-  if (isStoreFailure(error)) {
-    return new Problem('unavailable', { cause: error, headers: { 'Retry-After': '5' } })
-  }
+  if (isStoreFailure(error)) return new Problem('unavailable', { cause: error })
   const code = isClientError(error) ? (codeOfStatus[error.status] ?? 'invalid_input') : 'internal_error'
   return new Problem(code, { cause: error })
 }

@@ -10,7 +10,7 @@ import { startTestApp, type TestApp } from '../support/app.ts'
 import { openBrowser } from '../support/browser.ts'
 import { givenMember } from '../support/given.ts'
 import { signInTo } from '../support/linking.ts'
-import { send } from '../support/post.ts'
+import { post, send } from '../support/post.ts'
 import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.ts'
 
 let server: TestApp
@@ -70,11 +70,23 @@ async function signedIn(): Promise<{ cookie: string }> {
 async function expectUnavailable(cookie: { cookie: string }): Promise<void> {
   const ready = await ask('/readyz')
   expect([ready.status, ready.json]).toEqual([503, { status: 'unavailable', failing: ['database'] }])
-  const pages = ['/account', '/account/security', '/connections/shop/callback'].map(async (path) => {
+  const pages = [
+    '/account',
+    '/account/security',
+    '/connections/shop/callback',
+    '/authorize?client_id=shop',
+  ].map(async (path) => {
     const { status, headers, text } = await ask(path, cookie)
     return [path, status, headers['retry-after'], text.startsWith('<!doctype html>')]
   })
   for (const answer of await Promise.all(pages)) expect(answer.slice(1)).toEqual([503, '5', true])
+  const client = { client_id: 'shop', grant_type: 'authorization_code', code: 'x' }
+  const token = await post(server, '/token', client, { origin: peer.origin })
+  expect([token.status, token.json.error, token.headers['retry-after']]).toEqual([
+    503,
+    'temporarily_unavailable',
+    '5',
+  ])
   const document = await ask('/account', { ...cookie, accept: 'application/json' })
   expect(document.json).toMatchObject({ status: 503, code: 'unavailable' })
   expect((await ask('/livez')).status).toBe(200)
