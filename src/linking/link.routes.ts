@@ -182,7 +182,7 @@ async function refuse(
   reason: string,
 ): Promise<void> {
   const { memberId } = transaction
-  const backUrl = returnPath(transaction, 'link_failed')
+  const backUrl = returnPath(transaction)
   await deps.transactions.burn(transaction, backUrl)
   await recordEvent(
     deps.db,

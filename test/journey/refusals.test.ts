@@ -53,6 +53,8 @@ test.each(['ja', 'en'] as const)(
     await visitor.press(page.getByRole('link', { name: t('conflict.back'), exact: true }))
 
     await expectAccountPage(visitor, world)
+    // Nothing here may say that another try would help.
+    expect(await page.getByRole('status').count()).toBe(0)
     expect(await linkedAccounts(visitor)).toEqual([])
     const links = await world.db.federatedIdentity.findMany({ where: { subject: held.subject } })
     expect(links.map(({ memberId }) => memberId)).toEqual([holder.id])
