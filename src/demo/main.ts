@@ -8,14 +8,14 @@ const welcome = ({ hitotsu, line, store, inbox }: DemoWorld) => `
   Hitotsu is running.
 
     Hitotsu          ${hitotsu.url}
-    Online store     ${store.url}    a shop that signs its members in with Hitotsu, and has accounts of its own
+    Demo Store       ${store.url}    a shop that signs its members in with Hitotsu, and has accounts of its own
     LINE simulator   ${line.url}
     Mail inbox       ${inbox.url}    what was sent
 
     Member           ${demoMember.email}
     Password         ${demoMember.password}
 
-  Start at ${hitotsu.url}/account, sign in, and press "link" beside LINE and beside the online store.
+  Start at ${hitotsu.url}/account, sign in, and press "link" beside LINE and beside the Demo Store.
   (The store's own account: ${demoEmails[0]} with the password ${demoPassword}.)
   Then open ${store.url}, sign in with the member ID, and look at My page: the store sees both links.
 

@@ -58,7 +58,7 @@ async function seedConnections({ db, sealer, now }: SeedDeps, { line, store }: D
     )
   }
   if (!(await findConnection(db, storeConnectionId))) {
-    const name = { ja: 'オンラインストア', en: 'Online store' }
+    const name = { ja: 'デモストア', en: 'Demo Store' }
     await inTransaction(db, (tx) =>
       createConnection(
         tx,
@@ -81,7 +81,7 @@ async function seedClient({ db, random, now }: SeedDeps, storeUrl: string): Prom
       random,
       {
         id: storeClientId,
-        name: { ja: 'オンラインストア', en: 'Online store' },
+        name: { ja: 'デモストア', en: 'Demo Store' },
         redirectUris: [`${storeUrl}/callback`],
         postLogoutRedirectUris: [`${storeUrl}/signed-out`],
         scopes: ['openid', 'profile', 'email', 'offline_access', 'linked_accounts'],

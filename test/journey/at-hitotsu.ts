@@ -13,7 +13,7 @@ export interface Person {
 export const serviceName = 'Hitotsu'
 const connectionNames = {
   line: { ja: 'LINE', en: 'LINE' },
-  ec: { ja: 'オンラインストア', en: 'Online store' },
+  ec: { ja: 'デモストア', en: 'Demo Store' },
 }
 export type ConnectionId = keyof typeof connectionNames
 
