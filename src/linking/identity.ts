@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import type { VerifiedIdentity } from '../connections/connector.ts'
-import { findEmail } from '../members/contact-point.ts'
+import { emailAddress, findEmail } from '../members/contact-point.ts'
 import type { Tx } from '../store/db.ts'
 import type { FederatedIdentity } from '../store/generated/client.ts'
 import type { LinkFacts } from './decide.ts'
@@ -26,27 +26,24 @@ export function displayNameOf(profile: unknown): string | undefined {
   return parsed.data?.name ?? parsed.data?.email
 }
 
-/** Collects what `decideLink` needs. */
+/** Collects what `decideLink` needs, one query after the other: a transaction has one connection. */
 export async function gatherFacts(
   tx: Tx,
   identity: VerifiedIdentity,
   acting: string | undefined,
 ): Promise<LinkFacts> {
   const { connectionId, profile } = identity
-  const [linked, own, holder] = await Promise.all([
-    findIdentity(tx, identity),
-    acting ? tx.federatedIdentity.findFirst({ where: { memberId: acting, connectionId } }) : null,
-    profile.email && isPlainAddress(profile.email) ? findEmail(tx, profile.email) : null,
-  ])
+  const linked = await findIdentity(tx, identity)
+  const own = acting
+    ? await tx.federatedIdentity.findFirst({ where: { memberId: acting, connectionId } })
+    : null
+  // Counts as a hint only in the form a member's own address has to have.
+  const email = emailAddress.safeParse(profile.email).data
+  const holder = email ? await findEmail(tx, email) : null
   return {
     linkedTo: linked?.memberId,
     acting,
     sameEmail: holder?.memberId,
     hasAnotherIdentity: own !== null && own.id !== linked?.id,
   }
-}
-
-/** An upstream's address counts as a hint only in its plainest form: see `emailAddress`. */
-function isPlainAddress(text: string): boolean {
-  return /^[^\s@"(),:;<>[\]\\]+@[^\s@"(),:;<>[\]\\]+\.[^\s@"(),:;<>[\]\\]+$/.test(text)
 }

@@ -36,11 +36,9 @@ export async function unlinkIdentity(
 
 /** True when the member could not sign in without this identity: no password, and no other identity that signs in. */
 export async function isLastSignInMethod(tx: Tx, memberId: string, identityId: string): Promise<boolean> {
-  const [password, others] = await Promise.all([
-    tx.passwordCredential.count({ where: { memberId } }),
-    tx.federatedIdentity.count({
-      where: { memberId, id: { not: identityId }, connection: { disabledAt: null, allowSignIn: true } },
-    }),
-  ])
+  const password = await tx.passwordCredential.count({ where: { memberId } })
+  const others = await tx.federatedIdentity.count({
+    where: { memberId, id: { not: identityId }, connection: { disabledAt: null, allowSignIn: true } },
+  })
   return password + others === 0
 }
