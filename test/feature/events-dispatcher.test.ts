@@ -186,6 +186,18 @@ describe('several dispatchers', () => {
     }
   })
 
+  test('that look at the same moment never claim the same', async () => {
+    for (let round = 0; round < 10; round += 1) {
+      for (let i = 0; i < 12; i += 1) await record(randomUUID(), `${round} ${i}`)
+      const claims = await Promise.all(
+        Array.from({ length: 8 }, () => claimDeliveries(database.db, now(), 6)),
+      )
+      const positions = claims.flat().map(({ position }) => position)
+      expect(new Set(positions).size).toBe(positions.length)
+      expect(positions.length).toBeGreaterThan(0)
+    }
+  })
+
   test('leave what another has claimed to it, until its lease is over', async () => {
     const memberId = randomUUID()
     await record(memberId, 'claimed')
