@@ -7,12 +7,14 @@ import { givenUpstream, startLinkingApp } from '../support/upstreams.ts'
 
 let server: Awaited<ReturnType<typeof startLinkingApp>>
 let upstream: UpstreamProvider
+let second: UpstreamProvider
 beforeAll(async () => {
   server = await startLinkingApp()
   upstream = await givenUpstream(server, { id: 'upstream' })
+  second = await givenUpstream(server, { id: 'other' })
 })
 afterAll(async () => {
-  await Promise.all([server.close(), upstream.close()])
+  await Promise.all([server.close(), upstream.close(), second.close()])
 })
 
 let count = 0
@@ -68,6 +70,21 @@ describe('a link transaction is of no use', () => {
     const second = await givenMember(server)
     await signInTo(server, second, browser)
     const { result, ...changes } = await changesOf(server, () => browser.submit(page, '/agree'))
+    expect(result.status).toBe(403)
+    expect(changes).toEqual(nothing)
+  })
+
+  test('to another member who gave the fresh proof in the open session', async () => {
+    await browser.submit(page, '/agree')
+    const other = await pressLink(server, browser, 'other')
+    server.advance(601)
+    const form = await browser.open(`${server.issuer}/account/connections/upstream/unlink`)
+    const { email, password } = await givenMember(server)
+    // The engine ends the first member's session by a page that sends itself.
+    const change = await browser.submit(form, '/sign-in', { email, password })
+    const unlink = await browser.submit(change, '/sign-out/confirm')
+    expect(unlink.status).toBe(404)
+    const { result, ...changes } = await changesOf(server, () => browser.submit(other, '/agree'))
     expect(result.status).toBe(403)
     expect(changes).toEqual(nothing)
   })
