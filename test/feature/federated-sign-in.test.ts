@@ -35,6 +35,9 @@ async function signInThrough(browser: Browser, id = 'upstream'): Promise<Page> {
 const stepOf = ({ url }: Page) => url.pathname.replace(/\/(interaction|link)\/[\w-]+/, '/$1')
 const oneLink = { FederatedIdentity: '+1', LinkConsent: '+1', UpstreamToken: '+1' }
 
+const allowSignIn = (allowed: boolean) =>
+  server.db.connection.update({ where: { id: 'upstream' }, data: { allowSignIn: allowed } })
+
 describe('nobody is signed in', () => {
   test('by an upstream account of a suspended member', async () => {
     const member = await givenMember(server)
@@ -67,7 +70,7 @@ describe('nobody is signed in', () => {
     await givenIdentity(server, { memberId: member.id, connectionId: 'upstream', subject })
     const browser = visitor()
     const form = await browser.open(`${server.issuer}/account`)
-    await server.db.connection.update({ where: { id: 'upstream' }, data: { allowSignIn: false } })
+    await allowSignIn(false)
     try {
       const { result, ...changes } = await changesOf(server, () =>
         browser.submit(form, '/connections/upstream'),
@@ -77,7 +80,7 @@ describe('nobody is signed in', () => {
       const page = await visitor().open(`${server.issuer}/account`)
       expect(page.html).not.toContain('/connections/upstream"')
     } finally {
-      await server.db.connection.update({ where: { id: 'upstream' }, data: { allowSignIn: true } })
+      await allowSignIn(true)
     }
   })
 
@@ -87,7 +90,7 @@ describe('nobody is signed in', () => {
     const callback = await catchCallback(server, browser, 'upstream', () =>
       browser.submit(form, '/connections/upstream'),
     )
-    await server.db.connection.update({ where: { id: 'upstream' }, data: { allowSignIn: false } })
+    await allowSignIn(false)
     try {
       upstream.requests.length = 0
       const { result, rows } = await changesOf(server, () => browser.open(callback))
@@ -95,7 +98,7 @@ describe('nobody is signed in', () => {
       expect(rows).toEqual({})
       expect(upstream.requests).not.toContain('/token')
     } finally {
-      await server.db.connection.update({ where: { id: 'upstream' }, data: { allowSignIn: true } })
+      await allowSignIn(true)
     }
   })
 })
@@ -244,10 +247,12 @@ describe('the word of a trusted upstream on an address', () => {
     ['null', null],
     ['a list', [true]],
     ['nothing', undefined],
-  ])('counts for nothing when email_verified is %s', async (_, verified) => {
-    trusted.behavior.claims = { name: 'Hana', email: vouched(), email_verified: verified }
+    ['true, from an upstream that is not trusted', true, 'upstream'],
+  ])('counts for nothing when email_verified is %s', async (_, verified, id = 'trusted') => {
+    const { behavior } = id === 'trusted' ? trusted : upstream
+    behavior.claims = { name: 'Hana', email: vouched(), email_verified: verified }
     const browser = visitor()
-    const form = await signInThrough(browser, 'trusted')
+    const form = await signInThrough(browser, id)
     const { result, rows } = await changesOf(server, () => browser.submit(form, '/sign-up'))
     expect(stepOf(result)).toBe('/interaction/verify-email')
     expect(rows).toEqual({})
@@ -260,15 +265,6 @@ describe('the word of a trusted upstream on an address', () => {
     const { result, rows } = await changesOf(server, () =>
       browser.submit(form, '/sign-up', { email: `other-${vouched()}` }),
     )
-    expect(stepOf(result)).toBe('/interaction/verify-email')
-    expect(rows).toEqual({})
-  })
-
-  test('counts for nothing from an upstream that is not trusted', async () => {
-    upstream.behavior.claims = { name: 'Hana', email: vouched(), email_verified: true }
-    const browser = visitor()
-    const form = await signInThrough(browser)
-    const { result, rows } = await changesOf(server, () => browser.submit(form, '/sign-up'))
     expect(stepOf(result)).toBe('/interaction/verify-email')
     expect(rows).toEqual({})
   })
