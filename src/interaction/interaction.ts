@@ -63,9 +63,12 @@ export async function presentClient(
   return name ? { name } : undefined
 }
 
-/** A session exists, but the relying party, or a change of something that matters, wants a fresh proof. */
-export function mustSignInAfresh({ details }: Interaction): boolean {
-  return details.session?.accountId !== undefined
+/**
+ * The member of a session that goes on, of whom the relying party, or a change of something that matters, wants a fresh
+ * proof. A session that has ended is nobody's: whoever comes signs in as at any other time.
+ */
+export function memberToProveAfresh({ details }: Interaction): string | undefined {
+  return details.prompt.reasons.includes('session_ended') ? undefined : details.session?.accountId
 }
 
 /** Ends the interaction with a result and returns the address at which the engine takes over. */

@@ -20,7 +20,7 @@ import {
   type Interaction,
   type InteractionDeps,
   loadInteraction,
-  mustSignInAfresh,
+  memberToProveAfresh,
   pendingIdentity,
   presentClient,
   proceed,
@@ -57,7 +57,7 @@ async function showSignIn(
   requireSignInPrompt(interaction)
   const { details, uid } = interaction
   const pending = await pendingIdentity(deps, ctx, interaction)
-  const accountId = details.session?.accountId
+  const accountId = memberToProveAfresh(interaction)
   const email = accountId && (await primaryEmail(deps.db, accountId))
   const hint =
     pending?.identity.profile.email ??
@@ -137,7 +137,7 @@ async function signInThrough(
   await saveFlow(deps.store, uid, { transactionId: transaction.id })
   try {
     await sendToUpstream(deps, ctx, transaction, {
-      forceSignIn: mustSignInAfresh(interaction),
+      forceSignIn: memberToProveAfresh(interaction) !== undefined,
       isRetry: false,
     })
   } catch (error) {

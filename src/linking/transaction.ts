@@ -66,10 +66,9 @@ export function linkTransactions(store: Ephemeral, random: Random, sealer: Seale
       throw new Problem('transaction_over')
     },
     async burn({ id, browser }, after) {
-      const taken = await store.take(key(id))
-      if (taken === undefined) return false
-      await store.set(outcomeKey(id, browser), after, ttlSeconds)
-      return true
+      // Before it ends, so that whoever finds it over also finds where it has led.
+      await store.setIfAbsent(outcomeKey(id, browser), after, ttlSeconds)
+      return (await store.take(key(id))) !== undefined
     },
     async findOutcome(id, browsers) {
       const found = await Promise.all(browsers.map((browser) => store.get(outcomeKey(id, browser))))
