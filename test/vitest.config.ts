@@ -9,7 +9,9 @@ export default defineConfig({
     reporters: ['default', summaryReporter()],
     // Tests run on Node's own loader, as the server does: nothing is transformed.
     experimental: { viteModuleRunner: false },
-    testTimeout: 30_000,
-    hookTimeout: 60_000,
+    // Tests mostly wait: for servers, hashes and browsers.
+    maxWorkers: 3,
+    testTimeout: 60_000,
+    hookTimeout: 120_000,
   },
 })
