@@ -44,6 +44,7 @@ export async function startDemo({ port, env }: DemoOptions): Promise<DemoWorld> 
   const lineSeed = defaultSeed([redirectUriOf(issuer, lineConnectionId)])
   const channel = lineSeed.channels?.find(({ kind }) => kind === 'login')
   if (!channel) throw new Error('the LINE simulator has a Login channel')
+  channel.name = 'Hitotsu'
   // Both sides must know it at every start, and the store keeps no secret of ours: it follows from this machine's keys.
   const upstreamSecret = keyedDigest(config.SECRET_KEYS[0] ?? '', 'demo', upstreamClientId)
 

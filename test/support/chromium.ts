@@ -42,7 +42,7 @@ export interface Chromium {
 
 const screens = { phone: { width: 360, height: 740 }, desktop: { width: 1280, height: 900 } }
 const languages = { ja: 'ja-JP', en: 'en-US' }
-const stepTimeoutMilliseconds = 10_000
+const stepTimeoutMilliseconds = 30_000
 const switches = [
   '--headless',
   '--no-sandbox',
