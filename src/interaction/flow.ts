@@ -12,6 +12,11 @@ export interface Flow {
 
 const ttlSeconds = 3600
 
+/** A proof of just now; sessions count in whole seconds. */
+export function signedInAt(now: Date, signIn: SignIn): NonNullable<Flow['signIn']> {
+  return { ...signIn, at: Math.floor(now.getTime() / 1000) }
+}
+
 export async function readFlow(store: Ephemeral, uid: string): Promise<Flow> {
   const stored = await store.get(`flow:${uid}`)
   return stored ? JSON.parse(stored) : {}

@@ -11,7 +11,7 @@ import { findActiveMember } from '../members/member.ts'
 import { Problem } from '../problem.ts'
 import { inTransaction } from '../store/db.ts'
 import { consentStep } from './consent.routes.ts'
-import { forgetFlow } from './flow.ts'
+import { forgetFlow, signedInAt } from './flow.ts'
 import {
   type Interaction,
   type InteractionDeps,
@@ -98,12 +98,11 @@ async function acceptIdentity(
     })
     await storeTokens(tx, deps.vault, linked, tokens, ctx.state.now)
   })
-  const signIn = {
+  const signIn = signedInAt(ctx.state.now, {
     memberId: link.memberId,
     amr: [],
     connectionId: connection.id,
-    at: Math.floor(ctx.state.now.getTime() / 1000),
-  }
+  })
   await finish(deps, ctx, { ...interaction, flow: { signIn } })
 }
 

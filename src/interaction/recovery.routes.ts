@@ -9,6 +9,7 @@ import { emailAddress } from '../members/contact-point.ts'
 import { findPasswordFault } from '../members/credentials/password.ts'
 import { beginRecovery, completeRecovery, findRecovery } from '../members/recovery.ts'
 import { newPassword, oneTimeCode } from '../members/registration-form.ts'
+import { signedInAt } from './flow.ts'
 import {
   type Interaction,
   type InteractionDeps,
@@ -102,11 +103,7 @@ async function resetPassword(
     case 'over':
       return proceed(deps, ctx, interaction, flow)
     case 'recovered': {
-      const signIn = {
-        memberId: result.memberId,
-        amr: ['otp', 'pwd'],
-        at: Math.floor(ctx.state.now.getTime() / 1000),
-      }
+      const signIn = signedInAt(ctx.state.now, { memberId: result.memberId, amr: ['otp', 'pwd'] })
       return proceed(deps, ctx, interaction, { ...flow, signIn })
     }
   }

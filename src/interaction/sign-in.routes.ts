@@ -15,7 +15,7 @@ import { linkBrowser, sendToUpstream } from '../linking/upstream-trip.ts'
 import { signInWithPassword } from '../members/authentication.ts'
 import { emailAddress, primaryEmail } from '../members/contact-point.ts'
 import { Problem } from '../problem.ts'
-import { saveFlow } from './flow.ts'
+import { saveFlow, signedInAt } from './flow.ts'
 import {
   type Interaction,
   type InteractionDeps,
@@ -114,7 +114,7 @@ async function signIn(deps: InteractionDeps, ctx: HttpContext, interaction: Inte
   const { registrationId: _r, recoveryId: _c, ...flow } = interaction.flow
   await proceed(deps, ctx, interaction, {
     ...flow,
-    signIn: { ...verdict.signIn, at: Math.floor(ctx.state.now.getTime() / 1000) },
+    signIn: signedInAt(ctx.state.now, verdict.signIn),
   })
 }
 

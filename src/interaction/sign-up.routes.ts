@@ -18,6 +18,7 @@ import {
 } from '../members/registration.ts'
 import { federatedRegistrationForm, oneTimeCode, registrationForm } from '../members/registration-form.ts'
 import { inTransaction, isUniqueViolation } from '../store/db.ts'
+import { signedInAt } from './flow.ts'
 import {
   type Interaction,
   type InteractionDeps,
@@ -119,7 +120,7 @@ async function signUpVouchedFor(
     const member = await inTransaction(deps.db, (tx) =>
       createMember(tx, { name, email, passwordHash: undefined, locale, connectionId }, now),
     )
-    const signIn = { memberId: member.id, amr: [], connectionId, at: seconds(now) }
+    const signIn = signedInAt(now, { memberId: member.id, amr: [], connectionId })
     await proceed(deps, ctx, interaction, { ...interaction.flow, signIn })
   } catch (error) {
     if (!isUniqueViolation(error)) throw error
@@ -163,7 +164,7 @@ async function verify(deps: InteractionDeps, ctx: HttpContext, interaction: Inte
     case 'over':
       return proceed(deps, ctx, interaction, flow)
     case 'registered': {
-      const signIn = { memberId: result.member.id, amr: ['otp'], at: seconds(ctx.state.now) }
+      const signIn = signedInAt(ctx.state.now, { memberId: result.member.id, amr: ['otp'] })
       return proceed(deps, ctx, interaction, { ...flow, signIn })
     }
   }
@@ -175,5 +176,3 @@ async function resend(deps: InteractionDeps, ctx: HttpContext, { uid, flow }: In
     (await requestRegistrationCode(deps, flow.registrationId, ctx.state.now))
   seeOther(ctx, `/interaction/${uid}/${sent ? 'verify-email?resent=1' : 'sign-up'}`)
 }
-
-const seconds = (date: Date) => Math.floor(date.getTime() / 1000)
