@@ -133,13 +133,11 @@ async function signInThrough(
     purpose: 'sign_in',
     browser: linkBrowser(ctx),
     interactionUid: uid,
+    forceSignIn: memberToProveAfresh(interaction) !== undefined,
   })
   await saveFlow(deps.store, uid, { transactionId: transaction.id })
   try {
-    await sendToUpstream(deps, ctx, transaction, {
-      forceSignIn: memberToProveAfresh(interaction) !== undefined,
-      isRetry: false,
-    })
+    await sendToUpstream(deps, ctx, transaction)
   } catch (error) {
     if (!(error instanceof Problem) || !error.code.includes('upstream')) throw error
     ctx.state.log.warn({ problem: error.code, err: error.cause }, 'upstream not reached')

@@ -73,6 +73,7 @@ async function beginLink(deps: LinkDeps, ctx: HttpContext, connectionId: string)
     browser: linkBrowser(ctx),
     memberId: session.memberId,
     sessionUid: session.uid,
+    forceSignIn: false,
   })
   seeOther(ctx, `/link/${transaction.id}`)
 }

@@ -86,7 +86,7 @@ async function recover(deps: TripDeps, ctx: HttpContext, connectionId: string): 
   const latest = await findLatestTransaction(deps, ctx, connectionId)
   if (latest && !latest.proved && latest.retries === 0) {
     const again = await deps.transactions.change(latest, { retries: 1 })
-    return sendToUpstream(deps, ctx, again, { forceSignIn: false, isRetry: true })
+    return sendToUpstream(deps, ctx, again)
   }
   const connection = await findConnection(deps.db, connectionId)
   if (!connection) throw new Problem('connection_unavailable')

@@ -62,7 +62,7 @@ async function showNext(deps: LinkDeps, ctx: HttpContext, transaction: LinkTrans
     // Proof before power: whoever merely sits down at an open session cannot add a way in (OWASP ASVS 7.5.1).
     if (!isRecent(session, deps.recentSeconds, now))
       return seeOther(ctx, deps.signInUrl(`/link/${transaction.id}`, 'afresh'))
-    return sendToUpstream(deps, ctx, transaction, { forceSignIn: false, isRetry: transaction.retries > 0 })
+    return sendToUpstream(deps, ctx, transaction)
   }
   await showDecision(deps, ctx, transaction, memberId)
 }

@@ -22,6 +22,8 @@ export interface LinkTransaction {
   sessionUid?: string
   /** For `sign_in`: the interaction to go back to. */
   interactionUid?: string
+  /** The upstream must ask anew who it is, in every trip of this transaction: its own session will not do. */
+  forceSignIn: boolean
   /** How often the upstream came back in another browser and was tried again. */
   retries: number
   proved?: { identity: VerifiedIdentity; sealedTokens: string }

@@ -34,13 +34,14 @@ export async function sendToUpstream(
   deps: TripDeps,
   ctx: HttpContext,
   transaction: LinkTransaction,
-  { forceSignIn, isRetry }: { forceSignIn: boolean; isRetry: boolean },
 ): Promise<void> {
   const { db, store, random, issuer, connector } = deps
   await spend(store, trips, sourceOf(ctx.ip))
   const connection = await getUsableConnection(db, transaction.connectionId)
   const redirectUri = redirectUriOf(issuer, connection.id)
-  const attempt = newAttempt(random, { redirectUri, locale: ctx.state.locale, forceSignIn, isRetry })
+  const { forceSignIn, retries } = transaction
+  const { locale } = ctx.state
+  const attempt = newAttempt(random, { redirectUri, locale, forceSignIn, isRetry: retries > 0 })
   const url = await connector.authorizationUrl(connection, attempt)
   const { browser, id: transactionId, connectionId } = transaction
   await savePendingAuthorization(store, { attempt, connectionId, browser, transactionId })
