@@ -24,7 +24,9 @@ export async function loadSigningKeys(db: Db, sealer: Sealer, random: Random, no
   const rows = await db.signingKey.findMany({ orderBy: { position: 'asc' } })
   const byAlgorithm = rows.toSorted((a, b) => rank(a.alg) - rank(b.alg))
   return {
-    keys: byAlgorithm.map((row) => JSON.parse(sealer.open(row.sealedPrivate, sealContext(row.kid))) as JWK),
+    keys: byAlgorithm.flatMap(({ kid, sealedPrivate }) =>
+      sealedPrivate ? [JSON.parse(sealer.open(sealedPrivate, sealContext(kid))) as JWK] : [],
+    ),
   }
 }
 
@@ -41,7 +43,9 @@ async function createSigningKey(
   const publicJwk = { ...open, kid, alg, use: 'sig' } as Prisma.InputJsonObject
   const sealedPrivate = sealer.seal(JSON.stringify({ ...secret, kid, alg, use: 'sig' }), sealContext(kid))
   await inTransaction(db, async (tx) => {
-    await tx.signingKey.create({ data: { kid, alg, publicJwk, sealedPrivate, position: 0, createdAt: now } })
+    await tx.signingKey.create({
+      data: { kid, alg, publicJwk, sealedPrivate, position: 0, createdAt: now, activeFrom: now },
+    })
     await recordEvent(tx, { type: 'signing_key.created', data: { kid, alg } }, now)
   })
 }
