@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import { createClient } from '../oidc/client.ts'
+import { createClient } from '../oidc/clients/client.ts'
 import { systemRandom } from '../security/random.ts'
 import { inTransaction, isUniqueViolation, type Tx } from '../store/db.ts'
 import { type ClientOptions, readNewClient } from './client-input.ts'

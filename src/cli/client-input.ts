@@ -1,5 +1,5 @@
 import type { z } from 'zod'
-import { type NewClient, newClient } from '../oidc/client.ts'
+import { type NewClient, newClient } from '../oidc/clients/client.ts'
 import { given, type Json, nameOf, nameOptions, readText } from './command.ts'
 import { faultsByOption, wrongUsage } from './refusal.ts'
 

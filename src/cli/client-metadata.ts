@@ -1,7 +1,7 @@
 import { exportJWK, generateKeyPair } from 'jose'
 import { errors, type JWK, type Provider } from 'oidc-provider'
 import { createOutbound } from '../http/outbound.ts'
-import { type NewClient, toMetadata } from '../oidc/client.ts'
+import { type NewClient, toMetadata } from '../oidc/clients/client.ts'
 import { buildEngine } from '../oidc/provider.ts'
 import { openDb } from '../store/db.ts'
 import { openEphemeral } from '../store/ephemeral.ts'

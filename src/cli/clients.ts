@@ -1,5 +1,5 @@
 import { type Command, InvalidArgumentError } from 'commander'
-import { disableClient, rotateSecret } from '../oidc/client.ts'
+import { disableClient, rotateSecret } from '../oidc/clients/client.ts'
 import { systemRandom } from '../security/random.ts'
 import { inTransaction } from '../store/db.ts'
 import { addClientCreate, secretNotice } from './client-create.ts'

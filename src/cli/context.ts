@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { type Config, loadConfig } from '../config/config.ts'
 import { developmentKeys } from '../config/development-keys.ts'
-import { loadSigningKeys } from '../oidc/signing-key.ts'
+import { loadSigningKeys } from '../oidc/keys/signing-key.ts'
 import { systemRandom } from '../security/random.ts'
 import { createSealer, type Sealer } from '../security/seal.ts'
 import { type Db, isDbUnavailable, openDb } from '../store/db.ts'

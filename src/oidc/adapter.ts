@@ -1,7 +1,7 @@
 import { type Adapter, type AdapterFactory, errors } from 'oidc-provider'
 import { type Db, isDbUnavailable } from '../store/db.ts'
 import { type Ephemeral, StoreUnavailable } from '../store/ephemeral.ts'
-import { findClientMetadata } from './client.ts'
+import { findClientMetadata } from './clients/client.ts'
 import { grantAdapter, refreshTokenAdapter } from './durable-adapter.ts'
 import { ephemeralAdapter } from './ephemeral-adapter.ts'
 

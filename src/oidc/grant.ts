@@ -1,6 +1,6 @@
 import type { KoaContextWithOIDC, Provider } from 'oidc-provider'
 import type { Db, Tx } from '../store/db.ts'
-import { accountClientId } from './account-client.ts'
+import { accountClientId } from './clients/account-client.ts'
 
 type Grant = InstanceType<Provider['Grant']>
 

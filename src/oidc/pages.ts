@@ -1,7 +1,7 @@
 import { type ErrorOut, errors, type KoaContextWithOIDC } from 'oidc-provider'
 import type { HttpContext } from '../http/context.ts'
 import { render } from '../http/render.ts'
-import { accountClientId } from './account-client.ts'
+import { accountClientId } from './clients/account-client.ts'
 
 /** The engine runs inside our shell, on the same context. */
 const shellContext = (ctx: KoaContextWithOIDC) => ctx as unknown as HttpContext

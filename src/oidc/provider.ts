@@ -4,7 +4,7 @@ import type { HttpMiddleware } from '../http/context.ts'
 import { pinOrigin } from '../http/origin.ts'
 import type { Outbound } from '../http/outbound.ts'
 import type { Logger } from '../telemetry/logger.ts'
-import { isClientSecret } from './client.ts'
+import { isClientSecret } from './clients/client.ts'
 import { type EngineData, type EngineDeps, engineConfiguration } from './configuration.ts'
 import { replayGuard } from './ephemeral-adapter.ts'
 

@@ -1,10 +1,10 @@
 import type { AdapterPayload } from 'oidc-provider'
 import { z } from 'zod'
-import { recordEvent } from '../events/outbox.ts'
-import { type Locale, localizedName } from '../http/i18n.ts'
-import { digest, equalInConstantTime } from '../security/digest.ts'
-import type { Random } from '../security/random.ts'
-import type { Db, Tx } from '../store/db.ts'
+import { recordEvent } from '../../events/outbox.ts'
+import { type Locale, localizedName } from '../../http/i18n.ts'
+import { digest, equalInConstantTime } from '../../security/digest.ts'
+import type { Random } from '../../security/random.ts'
+import type { Db, Tx } from '../../store/db.ts'
 import { accountClientId } from './account-client.ts'
 
 const webUrl = z.url({ protocol: /^https?$/ })

@@ -1,6 +1,6 @@
 import type { ClientMetadata } from 'oidc-provider'
-import type { SignInUrl } from '../http/signed-in.ts'
-import { routes } from './routes.ts'
+import type { SignInUrl } from '../../http/signed-in.ts'
+import { routes } from '../routes.ts'
 
 /** Our own pages sign members in through the same authorization endpoint as everybody else, as this client. */
 export const accountClientId = 'hitotsu-account'

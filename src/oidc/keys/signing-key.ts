@@ -1,10 +1,10 @@
 import { exportJWK, generateKeyPair } from 'jose'
 import type { JWK, JWKS } from 'oidc-provider'
-import { recordEvent } from '../events/outbox.ts'
-import type { Random } from '../security/random.ts'
-import type { Sealer } from '../security/seal.ts'
-import { type Db, inTransaction, isUniqueViolation } from '../store/db.ts'
-import type { Prisma } from '../store/generated/client.ts'
+import { recordEvent } from '../../events/outbox.ts'
+import type { Random } from '../../security/random.ts'
+import type { Sealer } from '../../security/seal.ts'
+import { type Db, inTransaction, isUniqueViolation } from '../../store/db.ts'
+import type { Prisma } from '../../store/generated/client.ts'
 
 /** ES256 signs unless a client asks for RS256, which OpenID Connect Core 15.1 has every provider offer. */
 const algorithms = ['ES256', 'RS256'] as const
