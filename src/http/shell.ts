@@ -7,7 +7,8 @@ import type { HttpMiddleware, Site } from './context.ts'
 import { refuseCrossSite } from './csrf.ts'
 import { answerProblems } from './errors.ts'
 import { health, type Probe } from './health.ts'
-import { pickLocale, translator } from './i18n.ts'
+import { translator } from './i18n.ts'
+import { localeOf } from './locale.ts'
 import { refuseMisdirected } from './origin.ts'
 import { stylesheetPath, stylesheetText } from './render.ts'
 import { securityHeaders } from './security-headers.ts'
@@ -20,8 +21,6 @@ export interface ShellOptions {
   probes: Record<string, Probe>
   isDraining: () => boolean
 }
-
-export const localeCookie = 'hitotsu_locale'
 
 /** What every request passes, in this order; the order is part of the security. */
 export function shell({ site, random, now, log, probes, isDraining }: ShellOptions): HttpMiddleware[] {
@@ -57,12 +56,7 @@ function describeRequest(site: Site, random: Random, now: () => Date, log: Logge
   return async (ctx, next) => {
     const requestId = random.uuid()
     const startedAt = performance.now()
-    const { ui_locales: asked } = ctx.query
-    const locale = pickLocale(
-      ctx.cookies.get(localeCookie),
-      typeof asked === 'string' ? asked : undefined,
-      ctx.get('Accept-Language'),
-    )
+    const locale = localeOf(ctx, ctx.query.ui_locales)
     Object.assign(ctx.state, {
       requestId,
       now: now(),
