@@ -1,5 +1,5 @@
 import type { z } from 'zod'
-import { type NewClient, newClient } from '../oidc/clients/client.ts'
+import { clientFields, type NewClient, newClient, type ParsedClient } from '../oidc/clients/new-client.ts'
 import { given, type Json, nameOf, nameOptions, readText } from './command.ts'
 import { faultsByOption, wrongUsage } from './refusal.ts'
 
@@ -35,7 +35,7 @@ const optionNames = {
 }
 
 /** @throws Refusal with every fault of the input, those the engine sees among them */
-export async function readNewClient(options: ClientOptions): Promise<NewClient> {
+export async function readNewClient(options: ClientOptions): Promise<ParsedClient> {
   const faults: string[] = []
   const input = given({
     id: options.id,
@@ -79,5 +79,5 @@ function soundParts(input: object, issues: readonly z.core.$ZodIssue[]): Partial
     const rest = value.filter((_, position) => !paths.some(([, at]) => at === position))
     return rest.length > 0 ? [[field, rest]] : []
   })
-  return given(newClient.partial().parse(Object.fromEntries(sound)))
+  return given(clientFields.partial().parse(Object.fromEntries(sound)))
 }

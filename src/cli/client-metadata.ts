@@ -1,7 +1,7 @@
 import { exportJWK, generateKeyPair } from 'jose'
 import { errors, type JWK, type Provider } from 'oidc-provider'
 import { createOutbound } from '../http/outbound.ts'
-import { type NewClient, toMetadata } from '../oidc/clients/client.ts'
+import { type NewClient, toMetadata } from '../oidc/clients/new-client.ts'
 import { buildEngine } from '../oidc/provider.ts'
 import { openDb } from '../store/db.ts'
 import { openEphemeral } from '../store/ephemeral.ts'
@@ -52,11 +52,6 @@ const sound: NewClient = {
   id: 'candidate',
   name: { ja: 'candidate', en: 'candidate' },
   redirectUris: ['https://client.example.com/callback'],
-  postLogoutRedirectUris: [],
-  scopes: ['openid'],
-  authMethod: 'client_secret_basic',
-  connections: [],
-  firstParty: false,
 }
 
 async function judge(provider: Provider, part: Partial<NewClient>): Promise<string | undefined> {

@@ -3,6 +3,7 @@ import { findEmail } from '../members/contact-point.ts'
 import { createPasswordHasher } from '../members/credentials/password.ts'
 import { createMember } from '../members/member.ts'
 import { createClient, rotateSecret } from '../oidc/clients/client.ts'
+import { newClient } from '../oidc/clients/new-client.ts'
 import type { Random } from '../security/random.ts'
 import type { Sealer } from '../security/seal.ts'
 import { type Db, inTransaction } from '../store/db.ts'
@@ -79,7 +80,7 @@ async function seedClient({ db, random, now }: SeedDeps, storeUrl: string): Prom
     createClient(
       tx,
       random,
-      {
+      newClient.parse({
         id: storeClientId,
         name: { ja: 'デモストア', en: 'Demo Store' },
         redirectUris: [`${storeUrl}/callback`],
@@ -87,8 +88,7 @@ async function seedClient({ db, random, now }: SeedDeps, storeUrl: string): Prom
         scopes: ['openid', 'profile', 'email', 'offline_access', 'linked_accounts'],
         authMethod: 'client_secret_basic',
         connections: [lineConnectionId, storeConnectionId],
-        firstParty: false,
-      },
+      }),
       now,
     ),
   )

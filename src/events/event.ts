@@ -7,8 +7,10 @@ export interface EventData {
   'member.signed_in': { amr: readonly string[]; connectionId?: string; clientId?: string }
   'member.sign_in_failed': { reason: 'wrong_password' }
   'member.profile_changed': { claims: readonly string[] }
+  'member.suspended': { by: 'operator'; reason?: string }
+  'member.reactivated': { by: 'operator' }
   'password.changed': { by: 'member' | 'recovery' }
-  'sessions.ended': { reason: 'member' | 'password_changed' }
+  'sessions.ended': { reason: SessionsEndedBecause; connectionId?: string }
   'registration.code_requested': { registrationId: string }
   'recovery.code_requested': { recoveryId: string }
   'identity.linked': {
@@ -21,13 +23,22 @@ export interface EventData {
   'link.refused': { connectionId: string; reason: string }
   'link.declined': { connectionId: string }
   'grant.given': { clientId: string; scopes: readonly string[] }
-  'client.created': { clientId: string }
+  'grant.revoked': { clientId: string }
+  'client.created': { clientId: string; profile: string; firstParty: boolean }
+  'client.updated': { clientId: string; profile: string; firstParty: boolean }
   'client.secret_rotated': { clientId: string }
   'client.disabled': { clientId: string }
+  'client.enabled': { clientId: string }
   'connection.created': { connectionId: string }
   'connection.disabled': { connectionId: string }
+  'connection.enabled': { connectionId: string }
   'signing_key.created': { kid: string; alg: string }
+  'signing_key.retired': { kid: string; alg: string }
+  'signing_key.destroyed': { kid: string; alg: string }
 }
+
+/** Whose doing it was that a member has to sign in again. */
+export type SessionsEndedBecause = 'member' | 'password_changed' | 'suspended' | 'connection_disabled'
 
 export type EventType = keyof EventData
 

@@ -9,8 +9,12 @@ export const scopeClaims = {
     'name',
     'family_name',
     'given_name',
+    'middle_name',
     'nickname',
+    'preferred_username',
+    'profile',
     'picture',
+    'website',
     'gender',
     'birthdate',
     'zoneinfo',
@@ -18,6 +22,8 @@ export const scopeClaims = {
     'updated_at',
   ],
   email: ['email', 'email_verified'],
+  address: ['address'],
+  phone: ['phone_number', 'phone_number_verified'],
   linked_accounts: ['linked_accounts'],
 } as const
 
@@ -35,7 +41,11 @@ export function findMemberAccount(db: Db): FindAccount {
     const member = await findActiveMember(db, sub)
     if (!member) return undefined
     if (token && isSessionEnded(member, new Date(signedInAt(token) * 1000))) return undefined
-    return { accountId: member.id, member, claims: (_use, scope) => memberClaims(db, ctx, member, scope) }
+    return {
+      accountId: member.id,
+      member,
+      claims: (_use, scope, asked) => memberClaims(db, ctx, member, scope, asked),
+    }
   }
 }
 
@@ -57,18 +67,32 @@ async function memberClaims(
   ctx: KoaContextWithOIDC,
   member: Member,
   scope: string,
+  asked: object,
 ): Promise<AccountClaims> {
   const scopes = new Set(scope.split(' '))
-  const email = scopes.has('email')
+  // OpenID Connect Core 5.5: a claim can be asked for by name, whatever the scope. The engine cuts the rest away.
+  const wants = (name: keyof typeof scopeClaims) =>
+    scopes.has(name) || scopeClaims[name].some((claim) => claim in asked)
+  const email = wants('email')
     ? await db.contactPoint.findFirst({ where: { memberId: member.id, kind: 'email', isPrimary: true } })
     : null
-  const linkedAccounts = scopes.has('linked_accounts') ? await disclosedLinks(db, ctx, member.id) : undefined
-  return {
-    sub: member.id,
-    ...(scopes.has('profile') && profileClaims(member)),
+  const linkedAccounts = wants('linked_accounts') ? await disclosedLinks(db, ctx, member.id) : undefined
+  const claims = {
+    ...profileClaims(member),
     ...(email && { email: email.value, email_verified: true }),
     ...(linkedAccounts && { linked_accounts: linkedAccounts }),
   }
+  return { sub: member.id, ...allowedClaims(ctx, claims) }
+}
+
+/** An administrator may have named the claims a client can have at all. */
+function allowedClaims(
+  { oidc }: KoaContextWithOIDC,
+  claims: Record<string, unknown>,
+): Record<string, unknown> {
+  const allowed = oidc.client?.allowed_claims
+  if (!Array.isArray(allowed)) return claims
+  return Object.fromEntries(Object.entries(claims).filter(([name]) => allowed.includes(name)))
 }
 
 function profileClaims(member: Member): Record<string, unknown> {
@@ -82,6 +106,13 @@ function profileClaims(member: Member): Record<string, unknown> {
     birthdate: member.birthdate,
     zoneinfo: member.zoneinfo,
     locale: member.locale,
+    middle_name: member.middleName,
+    preferred_username: member.preferredUsername,
+    profile: member.profile,
+    website: member.website,
+    address: member.address,
+    phone_number: member.phoneNumber,
+    phone_number_verified: member.phoneNumber === null ? null : member.phoneVerifiedAt !== null,
     updated_at: Math.floor(member.updatedAt.getTime() / 1000),
   }
   return Object.fromEntries(Object.entries(claims).filter(([, value]) => value !== null))

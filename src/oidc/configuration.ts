@@ -1,13 +1,18 @@
-import { type Configuration, errors, type FindAccount, type JWKS } from 'oidc-provider'
+import { hkdfSync } from 'node:crypto'
+import { type Client, type Configuration, errors, type FindAccount, type JWKS } from 'oidc-provider'
 import type { Db } from '../store/db.ts'
 import type { Ephemeral } from '../store/ephemeral.ts'
 import { findMemberAccount, scopeClaims, signInTime } from './account.ts'
 import { engineAdapter } from './adapter.ts'
-import { accountClient } from './clients/account-client.ts'
+import { assertClientAssertion, fapiProfile, isFapi } from './client-authentication.ts'
+import { accountClient, accountClientId } from './clients/account-client.ts'
+import { type ClientProfile, profileFaults } from './clients/profile.ts'
 import { clockToleranceSeconds } from './ephemeral-adapter.ts'
 import { loadExistingGrant } from './grant.ts'
 import { renderEngineError, signedOutPage, signOutPage } from './pages.ts'
 import { promptPolicy } from './prompt-policy.ts'
+import { assertRequestObject } from './request-object.ts'
+import { resourceIndicators } from './resources.ts'
 import { routes } from './routes.ts'
 
 export interface EngineData {
@@ -42,6 +47,8 @@ const claims = {
 const ttl = {
   AccessToken: 60 * minute,
   AuthorizationCode: minute,
+  ClientCredentials: 10 * minute,
+  DeviceCode: 10 * minute,
   Grant: 400 * day,
   IdToken: 60 * minute,
   Interaction: 60 * minute,
@@ -49,10 +56,41 @@ const ttl = {
   Session: 14 * day,
 } satisfies Configuration['ttl']
 
-function features(findAccount: FindAccount): Configuration['features'] {
+/** Asymmetric alone: of a secret only a digest is kept, which signs nothing. */
+const signing = ['ES256', 'RS256', 'PS256', 'EdDSA', 'Ed25519'] as const
+const enabledJWA = {
+  idTokenSigningAlgValues: [...signing],
+  userinfoSigningAlgValues: [...signing],
+  authorizationSigningAlgValues: [...signing],
+  introspectionSigningAlgValues: [...signing],
+  requestObjectSigningAlgValues: [...signing],
+  clientAuthSigningAlgValues: [...signing],
+  dPoPSigningAlgValues: ['ES256', 'PS256', 'EdDSA', 'Ed25519'],
+} satisfies Configuration['enabledJWA']
+
+function features(
+  { issuer, cookieKeys }: EngineData,
+  { db }: EngineDeps,
+  findAccount: FindAccount,
+): Configuration['features'] {
   return {
     devInteractions: { enabled: false },
     rpInitiatedLogout: { enabled: true, logoutSource: signOutPage, postLogoutSuccessSource: signedOutPage },
+    claimsParameter: { enabled: true },
+    clientCredentials: { enabled: true },
+    resourceIndicators: resourceIndicators(db),
+    pushedAuthorizationRequests: { enabled: true },
+    requestObjects: { enabled: true, assertJwtClaimsAndHeader: assertRequestObject },
+    jwtResponseModes: { enabled: true },
+    jwtUserinfo: { enabled: true },
+    jwtIntrospection: { enabled: true },
+    fapi: { enabled: true, profile: fapiProfile },
+    dPoP: {
+      enabled: true,
+      // RFC 9449 section 8: the same on every process; a client that has an older one is told the new one.
+      nonceSecret: Buffer.from(hkdfSync('sha256', cookieKeys[0] ?? '', issuer, 'hitotsu dpop nonce v1', 32)),
+      requireNonce: ({ oidc }) => oidc.client?.require_dpop_nonce === true,
+    },
     revocation: { enabled: true },
     introspection: {
       enabled: true,
@@ -66,11 +104,33 @@ function features(findAccount: FindAccount): Configuration['features'] {
   }
 }
 
+/**
+ * The engine keeps these under the names they have here; only its own metadata gets camel-case names. The profile was
+ * checked at registration; a row that was changed behind our back is refused here all the same.
+ */
+const extraClientMetadata = {
+  properties: [
+    'profile',
+    'require_pkce',
+    'require_dpop_nonce',
+    'first_party',
+    'allowed_connections',
+    'allowed_claims',
+    'allowed_resources',
+    'client_name#en',
+  ],
+  validator(_ctx, key, value, metadata) {
+    if (key !== 'profile' || metadata.client_id === accountClientId) return
+    const faults = profileFaults(value as ClientProfile, metadata)
+    const text = faults.map(({ field, reason }) => `${field}: ${reason}`).join('; ')
+    if (text) throw new errors.InvalidClientMetadata(text)
+  },
+} satisfies Configuration['extraClientMetadata']
+
 /** The engine's options as data, each with the reason where it is not the engine's default. */
-export function engineConfiguration(
-  { issuer, cookieKeys, jwks }: EngineData,
-  { db, store, now }: EngineDeps,
-): Configuration {
+export function engineConfiguration(data: EngineData, deps: EngineDeps): Configuration {
+  const { issuer, cookieKeys, jwks } = data
+  const { db, store, now } = deps
   const findAccount = findMemberAccount(db)
   return {
     adapter: engineAdapter(db, store, now),
@@ -78,6 +138,8 @@ export function engineConfiguration(
     clients: [accountClient(issuer)],
     clientDefaults: {
       id_token_signed_response_alg: 'ES256',
+      authorization_signed_response_alg: 'ES256',
+      introspection_signed_response_alg: 'ES256',
       grant_types: ['authorization_code', 'refresh_token'],
     },
     clockTolerance: clockToleranceSeconds,
@@ -87,34 +149,39 @@ export function engineConfiguration(
     interactions: { policy: promptPolicy(), url: (_ctx, { uid }) => `/interaction/${uid}` },
 
     ...claims,
-    // The engine keeps these under the names they have here; only its own metadata gets camel-case names.
-    extraClientMetadata: { properties: ['first_party', 'allowed_connections', 'client_name#en'] },
+    enabledJWA,
+    extraClientMetadata,
 
     // RFC 9700 section 2.1.2: the implicit grant is left out; `none` is for our own pages.
     responseTypes: ['code', 'none'],
     clientAuthMethods: ['client_secret_basic', 'client_secret_post', 'private_key_jwt', 'none'],
-    // RFC 7523 section 3 (3) lets an assertion name several audiences: each of them could then use it here.
-    assertJwtClientAuthClaimsAndHeader: (_ctx, { aud }) => {
-      if (Array.isArray(aud) && aud.length > 1)
-        throw new errors.InvalidClientAuth('audience (aud) must be this server alone')
-    },
-    // RFC 9700 section 2.1.1: PKCE for every client, public or not.
-    pkce: { required: (_ctx, client) => client.responseTypes?.includes('code') ?? true },
+    assertJwtClientAuthClaimsAndHeader: assertClientAssertion,
+    // RFC 9700 section 2.1.1: PKCE, but for a confidential client that an administrator let go without.
+    pkce: { required: (_ctx, client) => usesCode(client) && client.require_pkce !== false },
+    clientBasedCORS: (_ctx, origin, client) => isOwnOrigin(client, origin),
 
     cookies: cookies(issuer, cookieKeys),
     // Consent outlives the browser session: signing out ends the session's tokens, not what the member allowed.
     revokeGrantPolicy: ({ oidc }) =>
       oidc.route !== 'end_session_confirm' &&
       !(oidc.route === 'revocation' && oidc.entities.AccessToken !== undefined),
-    // RFC 9700 section 4.14.2: rotation shows a stolen token by its second use, whoever the client is.
-    rotateRefreshToken: true,
+    // RFC 9700 section 4.14.2: rotation shows a stolen token by its second use. FAPI 2.0 section 5.3.2.1 (9): its
+    // clients prove a key instead, and lose nothing when an answer gets lost.
+    rotateRefreshToken: ({ oidc }) => !isFapi(oidc.client),
     extraTokenClaims: signInTime,
     expiresWithSession: (_ctx, code) => !code.scopes.has('offline_access'),
     ttl,
-    features: features(findAccount),
+    features: features(data, deps, findAccount),
     discovery: { prompt_values_supported: ['none', 'login', 'consent', 'create'] },
     renderError: renderEngineError,
   }
+}
+
+const usesCode = ({ responseTypes = [] }: Client) => responseTypes.includes('code')
+
+/** A browser application calls from where its codes go (RFC 9700 section 2.6). */
+function isOwnOrigin({ profile, redirectUris = [] }: Client, origin: string): boolean {
+  return profile === 'spa' && redirectUris.some((uri) => URL.parse(uri)?.origin === origin)
 }
 
 function cookies(issuer: string, keys: string[]): Configuration['cookies'] {

@@ -4,7 +4,7 @@ import type { HttpMiddleware } from '../http/context.ts'
 import { pinOrigin } from '../http/origin.ts'
 import type { Outbound } from '../http/outbound.ts'
 import type { Logger } from '../telemetry/logger.ts'
-import { isClientSecret } from './clients/client.ts'
+import { compareDigests } from './client-authentication.ts'
 import { type EngineData, type EngineDeps, engineConfiguration } from './configuration.ts'
 import { replayGuard } from './ephemeral-adapter.ts'
 
@@ -21,10 +21,7 @@ export function buildEngine(data: EngineData, deps: EngineDeps & { log: Logger; 
   })
   pinOrigin(provider, data.issuer)
 
-  // Secrets are stored as digests (RFC 9700 section 2.5 leaves the form to us); the engine would compare the text itself.
-  provider.Client.prototype.compareClientSecret = function compare(presented: string) {
-    return typeof this.clientSecret === 'string' && isClientSecret(presented, this.clientSecret)
-  }
+  compareDigests(provider, deps)
   // The engine's own check looks first and stores after: two presentations at once would both be first.
   provider.ReplayDetection.unique = replayGuard(deps.store, deps.now)
 

@@ -1,6 +1,6 @@
 import * as oidc from 'openid-client'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { NewClient } from '../../src/oidc/clients/client.ts'
+import type { NewClient } from '../../src/oidc/clients/new-client.ts'
 import { startTestApp, type TestApp } from '../support/app.ts'
 import { openBrowser } from '../support/browser.ts'
 import { givenClient, givenConnection, givenIdentity, givenMember } from '../support/given.ts'

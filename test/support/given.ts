@@ -10,7 +10,8 @@ import { linkIdentity } from '../../src/linking/link.ts'
 import { consentText } from '../../src/linking/link-consent.ts'
 import { createPasswordHasher } from '../../src/members/credentials/password.ts'
 import { createMember } from '../../src/members/member.ts'
-import { createClient, type NewClient, newClient } from '../../src/oidc/clients/client.ts'
+import { createClient } from '../../src/oidc/clients/client.ts'
+import { type NewClient, newClient } from '../../src/oidc/clients/new-client.ts'
 import { systemRandom } from '../../src/security/random.ts'
 import { inTransaction } from '../../src/store/db.ts'
 import type { FederatedIdentity } from '../../src/store/generated/client.ts'
@@ -49,19 +50,23 @@ export async function givenMember(
   return { id, name, email, password }
 }
 
+const browserless = ['machine', 'device']
+
 /** A relying party; what is not said is as `newClient` has it. Its redirect address is nobody's: browsers stop there. */
 export async function givenClient(server: Server, input: Partial<NewClient> = {}): Promise<GivenClient> {
   const id = input.id ?? unique('client')
   const client = newClient.parse({
     id,
     name: { ja: `店 ${id}`, en: `Shop ${id}` },
-    redirectUris: [`https://${id}.example.com/callback`],
+    ...(!browserless.includes(input.profile ?? 'web') && {
+      redirectUris: [`https://${id}.example.com/callback`],
+    }),
     ...input,
   })
   const { secret = '' } = await inTransaction(server.db, (tx) =>
     createClient(tx, systemRandom, client, server.now()),
   )
-  return { id, secret, redirectUri: client.redirectUris[0] ?? '' }
+  return { id, secret, redirectUri: client.redirectUris?.[0] ?? '' }
 }
 
 /** A connection to an upstream; give the issuer of one that listens if somebody is going to be sent there. */

@@ -70,6 +70,7 @@ CREATE TABLE "Resource" (
 CREATE TABLE "ClientResource" (
     "clientId" TEXT NOT NULL,
     "resourceId" TEXT NOT NULL,
+    "scopes" TEXT[],
 
     CONSTRAINT "ClientResource_pkey" PRIMARY KEY ("clientId","resourceId")
 );
