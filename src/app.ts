@@ -26,7 +26,8 @@ import { createPasswordHasher, type HashCost } from './members/credentials/passw
 import { type EmailCodes, emailCodes } from './members/email-code.ts'
 import { memberMail } from './members/mail.ts'
 import { accountReturnPath, accountSignInUrl, accountSignOutUrl } from './oidc/clients/account-client.ts'
-import { loadSigningKeys } from './oidc/keys/signing-key.ts'
+import { type EngineHolder, startEngine } from './oidc/engine.ts'
+import type { KeyPolicy } from './oidc/keys/plan.ts'
 import { buildEngine } from './oidc/provider.ts'
 import { readSession } from './oidc/session.ts'
 import { Problem } from './problem.ts'
@@ -52,6 +53,9 @@ export interface Resources {
 export interface App {
   koa: Koa<HttpState>
   dispatcher: Dispatcher
+  engine: EngineHolder
+  /** Ends what runs beside requests. */
+  stop(): Promise<void>
 }
 
 /** At most this many passwords are hashed at once: the thread pool has four threads, and signing needs some. */
@@ -62,14 +66,17 @@ export async function createApp(resources: Resources): Promise<App> {
   const { config, db, store, random, now, log, fetch } = resources
   const issuer = config.ISSUER
   const sealer = createSealer(config.SECRET_KEYS)
-  const codes = emailCodes(store, random, config.SECRET_KEYS[0] ?? '')
+  const codes = emailCodes(store, random, config.SECRET_KEYS)
   const hasher = createPasswordHasher(concurrentHashes, resources.hashCost)
   const connector = createOidcConnector({ sealer, fetch, now })
   const signInUrl = accountSignInUrl(issuer)
 
-  const jwks = await loadSigningKeys(db, sealer, random, now())
-  const engine = buildEngine({ issuer, cookieKeys: config.COOKIE_KEYS, jwks }, { db, store, now, log, fetch })
-  const provider = () => engine.provider
+  const engine = await startEngine({
+    ...{ db, sealer, random, now, log, policy: keyPolicy(config) },
+    build: (jwks) =>
+      buildEngine({ issuer, cookieKeys: config.COOKIE_KEYS, jwks }, { db, store, now, log, fetch }),
+  })
+  const { provider } = engine
 
   const linking: LinkDeps = {
     db,
@@ -105,7 +112,19 @@ export async function createApp(resources: Resources): Promise<App> {
 
   const mail = mailSink(resources, codes)
   const sinks = { audit: auditSink(db, now), mail, upstream: upstreamSink(db, linking.vault, connector) }
-  return { koa, dispatcher: startDispatcher({ db, sinks, now, log }) }
+  const dispatcher = startDispatcher({ db, sinks, now, log })
+  const stop = async () => {
+    await Promise.all([engine.stop(), dispatcher.stop()])
+  }
+  return { koa, dispatcher, engine, stop }
+}
+
+function keyPolicy(config: Config): KeyPolicy {
+  return {
+    rotationDays: config.KEY_ROTATION_DAYS,
+    publishAheadSeconds: config.KEY_PUBLISH_AHEAD_SECONDS,
+    retiredDays: config.KEY_RETIRED_DAYS,
+  }
 }
 
 /** The application as every request meets it first, whatever the request is for. */

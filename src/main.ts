@@ -62,7 +62,7 @@ export async function startServer(
       fetch,
       isDraining: () => draining,
     })
-    closers.push(() => app.dispatcher.stop())
+    closers.push(() => app.stop())
     const server = await listen(createServer(app.koa.callback()), config)
     closers.push(async () => {
       draining = true

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { type Config, loadConfig } from '../config/config.ts'
 import { developmentKeys } from '../config/development-keys.ts'
-import { loadSigningKeys } from '../oidc/keys/signing-key.ts'
+import { openSigningKeys, readKeyFacts } from '../oidc/keys/signing-key.ts'
 import { systemRandom } from '../security/random.ts'
 import { createSealer, type Sealer } from '../security/seal.ts'
 import { type Db, isDbUnavailable, openDb } from '../store/db.ts'
@@ -64,7 +64,7 @@ export function withContext<T>(
     const db = openDb(url, poolSize)
     try {
       await refuseOldSchema(db)
-      return await work({ config, db, now: now(), sealer: () => openSealer(config, db, now()) })
+      return await work({ config, db, now: now(), sealer: () => openSealer(config, db) })
     } finally {
       await db.$disconnect()
     }
@@ -107,11 +107,11 @@ function reasonOf(error: unknown): string {
  * A secret sealed with keys the server does not have would be lost to it, so the keys first prove themselves on what the
  * server has sealed. Where no server ever started, there is nothing to compare with and nothing to lose.
  */
-async function openSealer(config: Config, db: Db, now: Date): Promise<Sealer> {
+async function openSealer(config: Config, db: Db): Promise<Sealer> {
   const keys = config.SECRET_KEYS.length > 0 ? config : developmentKeys(config.DATA_FOLDER, systemRandom)
   const sealer = createSealer(keys.SECRET_KEYS)
-  if ((await db.signingKey.count()) === 0) return sealer
-  await loadSigningKeys(db, sealer, systemRandom, now).catch((cause: unknown) => {
+  const kids = (await readKeyFacts(db)).map(({ kid }) => kid)
+  await openSigningKeys(db, sealer, kids).catch((cause: unknown) => {
     if (isDbUnavailable(cause)) throw cause
     throw new Refusal(
       'the keys at hand do not open what the server has sealed: give SECRET_KEYS (or DATA_FOLDER) as the server has them',

@@ -58,6 +58,17 @@ export const settings = {
     .describe(
       'keys that sign cookies and forms, newest first, separated by commas, 32 characters or more each',
     ),
+  KEY_ROTATION_DAYS: wholeNumber(0, 3650)
+    .default(90)
+    .describe(
+      'how long a signing key is used before the next takes over; 0 leaves that to `hitotsu keys rotate`',
+    ),
+  KEY_PUBLISH_AHEAD_SECONDS: wholeNumber(600, 30 * 86_400)
+    .default(86_400)
+    .describe('how long a new signing key is published before it signs'),
+  KEY_RETIRED_DAYS: wholeNumber(1, 365)
+    .default(7)
+    .describe('how long a signing key is still published after the next took over; then it is destroyed'),
   SMTP_URL: z
     .url({ protocol: /^smtps?$/ })
     .optional()

@@ -18,12 +18,16 @@ export type CodeVerdict =
   | { outcome: 'wrong'; triesLeft: number }
   | { outcome: 'used_up' }
 
-export function emailCodes(store: Ephemeral, random: Random, key: string): EmailCodes {
-  const seal = (id: string, code: string) => keyedDigest(key, 'email code', `${id}\0${code}`)
+/** @param keys newest first: the newest makes codes, and those the others made are taken as well. */
+export function emailCodes(store: Ephemeral, random: Random, keys: readonly string[]): EmailCodes {
+  const seals = (id: string, code: string) =>
+    keys.map((key) => keyedDigest(key, 'email code', `${id}\0${code}`))
   return {
     async issue(id) {
       const code = random.digits(6)
-      await store.set(`code:${id}`, seal(id, code), codeTtlSeconds)
+      const [seal] = seals(id, code)
+      if (!seal) throw new RangeError('codes need at least one key')
+      await store.set(`code:${id}`, seal, codeTtlSeconds)
       // Whoever asks for codes is limited in that, so that new ones do not make for endless tries.
       await store.delete(`code-tries:${id}`)
       return code
@@ -35,7 +39,7 @@ export function emailCodes(store: Ephemeral, random: Random, key: string): Email
       const stored = await store.get(`code:${id}`)
       if (
         stored &&
-        equalInConstantTime(stored, seal(id, code)) &&
+        seals(id, code).some((seal) => equalInConstantTime(stored, seal)) &&
         (await store.take(`code:${id}`)) === stored
       )
         return { outcome: 'right' }

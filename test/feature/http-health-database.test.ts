@@ -49,7 +49,7 @@ async function startPeer(databaseUrl: string): Promise<typeof peer> {
   return {
     origin: `http://localhost:${(http.address() as AddressInfo).port}`,
     async close() {
-      await app.dispatcher.stop()
+      await app.stop()
       http.close()
       http.closeAllConnections()
       await Promise.all([db.$disconnect(), fetch.close()])

@@ -3,11 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { promisify } from 'node:util'
 import { Client } from 'pg'
 import { expect, inject, onTestFinished, test } from 'vitest'
-import { loadSigningKeys } from '../../src/oidc/keys/signing-key.ts'
-import { systemRandom } from '../../src/security/random.ts'
-import { createSealer } from '../../src/security/seal.ts'
 import { migrate, readMigrations } from '../../src/store/migrate.ts'
-import { createDatabase } from '../support/database.ts'
 
 const names = readMigrations().migrationDirectories.map(({ path }) => path)
 
@@ -28,19 +24,6 @@ test('a schema that is up to date is left alone', async () => {
 test('the migrations make exactly what the schema says', async () => {
   const { stdout } = await promisify(execFile)(process.execPath, ['prisma/new-migration.ts', 'nothing_to_do'])
   expect(stdout).toContain('no change')
-})
-
-test('processes that start at once end with the same signing keys, sealed at rest', async () => {
-  const { db, drop } = await createDatabase()
-  onTestFinished(drop)
-  const sealer = createSealer([randomBytes(32).toString('hex')])
-  const sets = await Promise.all([1, 2, 3].map(() => loadSigningKeys(db, sealer, systemRandom, new Date())))
-  const kids = sets.map(({ keys }) => keys.map(({ kid, alg }) => `${alg} ${kid}`))
-  expect(kids).toEqual([kids[0], kids[0], kids[0]])
-  expect(kids[0]?.map((text) => text.split(' ')[0])).toEqual(['ES256', 'RS256'])
-  const stored = JSON.stringify(await db.signingKey.findMany())
-  const secrets = (sets[0]?.keys ?? []).map((key) => ('d' in key ? key.d : undefined))
-  for (const secret of secrets) expect(stored).not.toContain(secret)
 })
 
 async function createEmptyDatabase(): Promise<string> {

@@ -87,10 +87,10 @@ describe('OpenID Connect Discovery 1.0 section 3: the metadata', () => {
     for (const [, url] of endpoints) expect(String(url).startsWith(`${server.issuer}/`)).toBe(true)
   })
 
-  test('section 3: ES256 and RS256 sign', async () => {
+  test('section 3: ES256, RS256, PS256 and EdDSA sign, the last under its name of RFC 9864 as well', async () => {
     const { json } = await send(server.issuer + path)
-    expect(json.id_token_signing_alg_values_supported).toEqual(expect.arrayContaining(['ES256', 'RS256']))
-    expect(json.id_token_signing_alg_values_supported).toHaveLength(2)
+    const algorithms = [...(json.id_token_signing_alg_values_supported as string[])].sort()
+    expect(algorithms).toEqual(['ES256', 'Ed25519', 'EdDSA', 'PS256', 'RS256'])
   })
 
   test('any relying party in a browser may read it', async () => {
@@ -113,9 +113,11 @@ describe('RFC 7517: the published keys', () => {
   test('are one for each algorithm, told apart by kid, and RSA has 2048 bits', async () => {
     const { json } = await send(`${server.issuer}/jwks`)
     const keys = json.keys as Record<string, string>[]
-    expect(keys.map(({ alg }) => alg)).toEqual(['ES256', 'RS256'])
-    expect(new Set(keys.map(({ kid }) => kid)).size).toBe(2)
-    expect(Buffer.from(keys[1]?.n ?? '', 'base64url')).toHaveLength(256)
+    // The last is for EdDSA and Ed25519, two names of one algorithm (RFC 9864 section 2.2).
+    expect(keys.map(({ alg, crv }) => alg ?? crv)).toEqual(['ES256', 'RS256', 'PS256', 'Ed25519'])
+    expect(new Set(keys.map(({ kid }) => kid)).size).toBe(4)
+    for (const { n = '' } of [keys[1] ?? {}, keys[2] ?? {}])
+      expect(Buffer.from(n, 'base64url')).toHaveLength(256)
   })
 
   test('are the same at every process', async () => {

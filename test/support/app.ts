@@ -111,7 +111,7 @@ async function startPeer(build: () => Promise<App>): Promise<{ origin: string; c
   return {
     origin: `http://localhost:${port}`,
     close: async () => {
-      await peer.dispatcher.stop()
+      await peer.stop()
       await stop(server)
     },
   }
@@ -125,7 +125,7 @@ async function closeAll(
   inbox: Inbox,
   database: TestDatabase,
 ) {
-  await app.dispatcher.stop()
+  await app.stop()
   await stop(server)
   await Promise.all([store.close(), fetch.close(), inbox.close()])
   await database.drop()

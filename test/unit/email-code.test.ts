@@ -9,7 +9,7 @@ beforeEach(async () => {
 })
 afterEach(() => store.close())
 
-const codes = () => emailCodes(store, systemRandom, 'a key of one test')
+const codes = () => emailCodes(store, systemRandom, ['a key of one test'])
 const other = (code: string) => (code === '000000' ? '000001' : '000000')
 
 test('a code that was never sent is wrong', async () => {

@@ -3,52 +3,105 @@ import type { JWK, JWKS } from 'oidc-provider'
 import { recordEvent } from '../../events/outbox.ts'
 import type { Random } from '../../security/random.ts'
 import type { Sealer } from '../../security/seal.ts'
-import { type Db, inTransaction, isUniqueViolation } from '../../store/db.ts'
+import { type Db, inTransaction, isUniqueViolation, type Tx } from '../../store/db.ts'
 import type { Prisma } from '../../store/generated/client.ts'
+import type { Algorithm, KeyFacts } from './plan.ts'
 
-/** ES256 signs unless a client asks for RS256, which OpenID Connect Core 15.1 has every provider offer. */
-const algorithms = ['ES256', 'RS256'] as const
-type Algorithm = (typeof algorithms)[number]
-
-/**
- * The keys all processes sign with, the default first. Made at the first start; of processes that start at once, the
- * first to store a key decides and the others use it.
- */
-export async function loadSigningKeys(db: Db, sealer: Sealer, random: Random, now: Date): Promise<JWKS> {
-  const known = await db.signingKey.findMany()
-  for (const alg of algorithms.filter((candidate) => !known.some((key) => key.alg === candidate))) {
-    await createSigningKey(db, sealer, random, alg, now).catch((error: unknown) => {
-      if (!isUniqueViolation(error)) throw error
-    })
-  }
-  const rows = await db.signingKey.findMany({ orderBy: { position: 'asc' } })
-  const byAlgorithm = rows.toSorted((a, b) => rank(a.alg) - rank(b.alg))
-  return {
-    keys: byAlgorithm.flatMap(({ kid, sealedPrivate }) =>
-      sealedPrivate ? [JSON.parse(sealer.open(sealedPrivate, sealContext(kid))) as JWK] : [],
-    ),
-  }
+/** What making a key takes. */
+export interface KeyMaking {
+  db: Db
+  sealer: Sealer
+  random: Random
 }
 
-async function createSigningKey(
-  db: Db,
-  sealer: Sealer,
-  random: Random,
-  alg: Algorithm,
-  now: Date,
-): Promise<void> {
-  const { privateKey, publicKey } = await generateKeyPair(alg, { extractable: true, modulusLength: 2048 })
-  const kid = random.token(12)
-  const [secret, open] = await Promise.all([exportJWK(privateKey), exportJWK(publicKey)])
-  const publicJwk = { ...open, kid, alg, use: 'sig' } as Prisma.InputJsonObject
-  const sealedPrivate = sealer.seal(JSON.stringify({ ...secret, kid, alg, use: 'sig' }), sealContext(kid))
-  await inTransaction(db, async (tx) => {
-    await tx.signingKey.create({
-      data: { kid, alg, publicJwk, sealedPrivate, position: 0, createdAt: now, activeFrom: now },
-    })
-    await recordEvent(tx, { type: 'signing_key.created', data: { kid, alg } }, now)
+export interface NewKey {
+  alg: Algorithm
+  position: number
+  activeFrom: Date
+}
+
+/** Every key there ever was, without the keys themselves. */
+export function readKeyFacts(tx: Tx): Promise<(KeyFacts & { createdAt: Date })[]> {
+  return tx.signingKey.findMany({
+    select: {
+      kid: true,
+      alg: true,
+      position: true,
+      createdAt: true,
+      activeFrom: true,
+      retiredAt: true,
+      destroyedAt: true,
+    },
+    orderBy: [{ alg: 'asc' }, { position: 'asc' }],
   })
 }
 
-const rank = (alg: string) => algorithms.map(String).indexOf(alg)
-const sealContext = (kid: string) => `signing key ${kid}`
+/**
+ * The keys as the engine takes them, private parts and all, in the given order; those destroyed meanwhile are left out.
+ * @throws Error when none of the configured sealing keys opens one
+ */
+export async function openSigningKeys(tx: Tx, sealer: Sealer, kids: readonly string[]): Promise<JWKS> {
+  const rows = await tx.signingKey.findMany({
+    where: { kid: { in: [...kids] } },
+    select: { kid: true, sealedPrivate: true },
+  })
+  const sealed = new Map(rows.map((row) => [row.kid, row.sealedPrivate]))
+  return {
+    keys: kids.flatMap((kid) => {
+      const text = sealed.get(kid)
+      return text ? [JSON.parse(sealer.open(text, sealContext(kid))) as JWK] : []
+    }),
+  }
+}
+
+/** Its id, or undefined when somebody else has made the key of this algorithm and position. */
+export async function createSigningKey(
+  { db, sealer, random }: KeyMaking,
+  { alg, position, activeFrom }: NewKey,
+  now: Date,
+): Promise<string | undefined> {
+  const kid = random.token(12)
+  const pair = await generateKeyPair(alg, { extractable: true, modulusLength: 2048 })
+  const [secret, open] = await Promise.all([exportJWK(pair.privateKey), exportJWK(pair.publicKey)])
+  // RFC 9864 section 2.2: EdDSA with this key is Ed25519. Without a name of its own it serves clients that ask for either.
+  const description = { kid, use: 'sig', ...(alg !== 'EdDSA' && { alg }) }
+  const publicJwk = { ...open, ...description } as Prisma.InputJsonObject
+  const sealedPrivate = sealer.seal(JSON.stringify({ ...secret, ...description }), sealContext(kid))
+  try {
+    await inTransaction(db, async (tx) => {
+      const data = { kid, alg, publicJwk, sealedPrivate, position, createdAt: now, activeFrom }
+      await tx.signingKey.create({ data })
+      await recordEvent(tx, { type: 'signing_key.created', data: { kid, alg } }, now)
+    })
+    return kid
+  } catch (error) {
+    if (isUniqueViolation(error)) return undefined
+    throw error
+  }
+}
+
+/** Takes a key out of signing; it stays published. False when it was out already. */
+export async function retireSigningKey(tx: Tx, kid: string, now: Date): Promise<boolean> {
+  const [changed] = await tx.signingKey.updateManyAndReturn({
+    where: { kid, retiredAt: null, destroyedAt: null },
+    data: { retiredAt: now },
+    select: { alg: true },
+  })
+  if (!changed) return false
+  await recordEvent(tx, { type: 'signing_key.retired', data: { kid, alg: changed.alg } }, now)
+  return true
+}
+
+/** Ends a key: what it signed verifies no longer, and its private part is gone. False when it had ended already. */
+export async function destroySigningKey(tx: Tx, kid: string, now: Date): Promise<boolean> {
+  const [changed] = await tx.signingKey.updateManyAndReturn({
+    where: { kid, destroyedAt: null },
+    data: { destroyedAt: now, sealedPrivate: null },
+    select: { alg: true },
+  })
+  if (!changed) return false
+  await recordEvent(tx, { type: 'signing_key.destroyed', data: { kid, alg: changed.alg } }, now)
+  return true
+}
+
+export const sealContext = (kid: string) => `signing key ${kid}`
