@@ -56,6 +56,26 @@ export async function disableConnection(tx: Tx, id: string, now: Date): Promise<
   return count > 0
 }
 
+/** Undoes `disableConnection`; sessions that were ended stay ended. False when it was not disabled. */
+export async function enableConnection(tx: Tx, id: string, now: Date): Promise<boolean> {
+  const { count } = await tx.connection.updateMany({
+    where: { id, disabledAt: { not: null } },
+    data: { disabledAt: null, updatedAt: now },
+  })
+  if (count > 0) await recordEvent(tx, { type: 'connection.enabled', data: { connectionId: id } }, now)
+  return count > 0
+}
+
+/**
+ * Keeps the connection usable until the transaction ends, so that whoever disables it sees what the transaction wrote.
+ * @throws Problem connection_unavailable
+ */
+export async function holdUsableConnection(tx: Tx, id: string): Promise<void> {
+  const held = await tx.$queryRaw<unknown[]>`
+    SELECT 1 FROM "Connection" WHERE "id" = ${id} AND "disabledAt" IS NULL FOR SHARE`
+  if (held.length === 0) throw new Problem('connection_unavailable')
+}
+
 /** A connection that may be used now. @throws Problem connection_unavailable */
 export async function getUsableConnection(tx: Tx, id: string): Promise<Connection> {
   const row = await tx.connection.findUnique({ where: { id } })

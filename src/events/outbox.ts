@@ -1,5 +1,5 @@
 import type { Db, Tx } from '../store/db.ts'
-import { type DomainEvent, type SinkName, type StoredEvent, sinksOf } from './event.ts'
+import { type DomainEvent, type EventType, type SinkName, type StoredEvent, sinksOf } from './event.ts'
 
 /** A delivery is claimed for this long; a process that dies in the middle of one leaves it to the others after that. */
 const leaseSeconds = 60
@@ -25,6 +25,29 @@ export async function recordEvent(tx: Tx, { type, memberId, data }: DomainEvent,
         create: sinksOf(type).map((sink) => ({ sink, memberId: memberId ?? null, nextAttemptAt: now })),
       },
     },
+  })
+}
+
+/** The same for what happened to many at once, in two statements however many they are. */
+export async function recordEvents(tx: Tx, events: readonly DomainEvent[], now: Date): Promise<void> {
+  const rows = await tx.event.createManyAndReturn({
+    data: events.map(({ type, memberId, data }) => ({
+      type,
+      memberId: memberId ?? null,
+      data,
+      occurredAt: now,
+    })),
+    select: { position: true, type: true, memberId: true },
+  })
+  await tx.delivery.createMany({
+    data: rows.flatMap(({ position, type, memberId }) =>
+      sinksOf(type as EventType).map((sink) => ({
+        sink,
+        eventPosition: position,
+        memberId,
+        nextAttemptAt: now,
+      })),
+    ),
   })
 }
 

@@ -12,9 +12,12 @@ export interface Flow {
 
 const ttlSeconds = 3600
 
-/** A proof of just now; sessions count in whole seconds. */
+/**
+ * A proof of just now. Sessions count in whole seconds: one that begins in the very second in which sessions were ended
+ * is dated at the next, the first in which sessions count again.
+ */
 export function signedInAt(now: Date, signIn: SignIn): NonNullable<Flow['signIn']> {
-  return { ...signIn, at: Math.floor(now.getTime() / 1000) }
+  return { ...signIn, at: Math.max(Math.floor(now.getTime() / 1000), Math.ceil(signIn.validFrom)) }
 }
 
 export async function readFlow(store: Ephemeral, uid: string): Promise<Flow> {

@@ -1,12 +1,12 @@
 import Router from '@koa/router'
-import { getUsableConnection } from '../connections/connection.ts'
+import { getUsableConnection, holdUsableConnection } from '../connections/connection.ts'
 import type { HttpContext, HttpState } from '../http/context.ts'
 import { seeOther } from '../http/signed-in.ts'
 import { decideLink, type LinkDecision } from '../linking/decide.ts'
 import { findIdentity, gatherFacts } from '../linking/identity.ts'
 import { storeTokens } from '../linking/token-vault.ts'
 import type { LinkTransaction } from '../linking/transaction.ts'
-import { recordSignIn } from '../members/authentication.ts'
+import { recordSignIn, signInOf } from '../members/authentication.ts'
 import { findActiveMember } from '../members/member.ts'
 import { Problem } from '../problem.ts'
 import { inTransaction } from '../store/db.ts'
@@ -84,12 +84,14 @@ async function acceptIdentity(
   const { identity } = transaction.proved
   const connection = await getUsableConnection(deps.db, identity.connectionId)
   if (!connection.allowSignIn) throw new Problem('connection_unavailable')
-  if (!(await findActiveMember(deps.db, link.memberId))) throw new Problem('account_unavailable')
+  const member = await findActiveMember(deps.db, link.memberId)
+  if (!member) throw new Problem('account_unavailable')
   const tokens = deps.transactions.openTokens(transaction)
   // Once: a copy of the same answer signs nobody in again.
   if (!(await deps.transactions.burn(transaction, `/interaction/${interaction.uid}`)))
     throw new Problem('transaction_over')
   await inTransaction(deps.db, async (tx) => {
+    await holdUsableConnection(tx, connection.id)
     const linked = await findIdentity(tx, identity)
     if (linked?.memberId !== link.memberId) throw new Problem('transaction_over')
     await tx.federatedIdentity.update({
@@ -98,11 +100,7 @@ async function acceptIdentity(
     })
     await storeTokens(tx, deps.vault, linked, tokens, ctx.state.now)
   })
-  const signIn = signedInAt(ctx.state.now, {
-    memberId: link.memberId,
-    amr: [],
-    connectionId: connection.id,
-  })
+  const signIn = signedInAt(ctx.state.now, signInOf(member, [], connection.id))
   await finish(deps, ctx, { ...interaction, flow: { signIn } })
 }
 
@@ -128,8 +126,8 @@ async function finish(
   const { memberId, amr, at } = flow.signIn
   const login = { accountId: memberId, amr: [...amr], ts: at, remember: true }
   const result = details.prompt.name === 'create' ? { login, create: {} } : { login }
-  const url = await submit(deps, ctx, result)
-  await recordSignIn(deps.db, flow.signIn, String(details.params.client_id), ctx.state.now)
+  const begins = await recordSignIn(deps.db, flow.signIn, String(details.params.client_id), ctx.state.now)
   await forgetFlow(deps.store, uid)
-  seeOther(ctx, url)
+  // Void by now: whoever it is proves it anew.
+  seeOther(ctx, begins ? await submit(deps, ctx, result) : `/interaction/${uid}`)
 }

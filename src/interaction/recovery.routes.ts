@@ -5,6 +5,7 @@ import { readForm } from '../http/input.ts'
 import { sourceOf } from '../http/rate-limit.ts'
 import { render } from '../http/render.ts'
 import { seeOther } from '../http/signed-in.ts'
+import { signInOf } from '../members/authentication.ts'
 import { emailAddress } from '../members/contact-point.ts'
 import { findPasswordFault } from '../members/credentials/password.ts'
 import { beginRecovery, completeRecovery, findRecovery } from '../members/recovery.ts'
@@ -103,7 +104,7 @@ async function resetPassword(
     case 'over':
       return proceed(deps, ctx, interaction, flow)
     case 'recovered': {
-      const signIn = signedInAt(ctx.state.now, { memberId: result.memberId, amr: ['otp', 'pwd'] })
+      const signIn = signedInAt(ctx.state.now, signInOf(result.member, ['otp', 'pwd']))
       return proceed(deps, ctx, interaction, { ...flow, signIn })
     }
   }

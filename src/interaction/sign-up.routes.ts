@@ -7,6 +7,7 @@ import { readForm } from '../http/input.ts'
 import { sourceOf } from '../http/rate-limit.ts'
 import { render } from '../http/render.ts'
 import { seeOther } from '../http/signed-in.ts'
+import { signInOf } from '../members/authentication.ts'
 import { normalizeEmail } from '../members/contact-point.ts'
 import { findPasswordFault } from '../members/credentials/password.ts'
 import { createMember } from '../members/member.ts'
@@ -120,7 +121,7 @@ async function signUpVouchedFor(
     const member = await inTransaction(deps.db, (tx) =>
       createMember(tx, { name, email, passwordHash: undefined, locale, connectionId }, now),
     )
-    const signIn = signedInAt(now, { memberId: member.id, amr: [], connectionId })
+    const signIn = signedInAt(now, signInOf(member, [], connectionId))
     await proceed(deps, ctx, interaction, { ...interaction.flow, signIn })
   } catch (error) {
     if (!isUniqueViolation(error)) throw error
@@ -164,7 +165,7 @@ async function verify(deps: InteractionDeps, ctx: HttpContext, interaction: Inte
     case 'over':
       return proceed(deps, ctx, interaction, flow)
     case 'registered': {
-      const signIn = signedInAt(ctx.state.now, { memberId: result.member.id, amr: ['otp'] })
+      const signIn = signedInAt(ctx.state.now, signInOf(result.member, ['otp']))
       return proceed(deps, ctx, interaction, { ...flow, signIn })
     }
   }

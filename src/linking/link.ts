@@ -1,6 +1,7 @@
+import { holdUsableConnection } from '../connections/connection.ts'
 import type { UpstreamTokens, VerifiedIdentity } from '../connections/connector.ts'
 import { recordEvent } from '../events/outbox.ts'
-import { findActiveMember, lockMember } from '../members/member.ts'
+import { lockMember } from '../members/member.ts'
 import { Problem } from '../problem.ts'
 import { type Db, inTransaction, isUniqueViolation } from '../store/db.ts'
 import { decideLink } from './decide.ts'
@@ -19,15 +20,15 @@ export interface AgreedLink {
 /**
  * Links what a member agreed to: identity, evidence, tokens and event in one transaction. The decision is taken again
  * inside it, and (issuer, subject) is unique, so of members who race for one account one gets it.
- * @throws Problem identity_linked_to_another_member, already_linked, account_unavailable
+ * @throws Problem identity_linked_to_another_member, already_linked, account_unavailable, connection_unavailable
  */
 export async function linkIdentity(db: Db, vault: TokenVault, agreed: AgreedLink, now: Date): Promise<void> {
   const { memberId, identity, consent, purpose } = agreed
   const { connectionId, issuer, subject, profile } = identity
   try {
     await inTransaction(db, async (tx) => {
-      await lockMember(tx, memberId)
-      if (!(await findActiveMember(tx, memberId))) throw new Problem('account_unavailable')
+      await holdUsableConnection(tx, connectionId)
+      if ((await lockMember(tx, memberId))?.status !== 'active') throw new Problem('account_unavailable')
       refuseUnlessNew(decideLink(await gatherFacts(tx, identity, memberId)))
       const linked = await tx.federatedIdentity.create({
         data: {

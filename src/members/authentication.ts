@@ -2,14 +2,24 @@ import { recordEvent } from '../events/outbox.ts'
 import { type Budget, refund, spend } from '../http/rate-limit.ts'
 import { type Db, inTransaction } from '../store/db.ts'
 import type { Ephemeral } from '../store/ephemeral.ts'
+import type { Member } from '../store/generated/client.ts'
 import { findEmail, normalizeEmail } from './contact-point.ts'
 import type { PasswordHasher } from './credentials/password.ts'
+import { lockMember, sessionsValidFrom } from './member.ts'
 
 /** Who proved to be whom, and how (RFC 8176 names). */
 export interface SignIn {
   memberId: string
   amr: readonly string[]
   connectionId?: string
+  /** The member's `sessionsValidFrom` before the proof: when it is another by the end, the proof is void. */
+  validFrom: number
+}
+
+/** What a proof amounts to; `member` is as it was read before the proof. */
+export function signInOf(member: Member, amr: readonly string[], connectionId?: string): SignIn {
+  const validFrom = sessionsValidFrom(member)
+  return { memberId: member.id, amr, validFrom, ...(connectionId && { connectionId }) }
 }
 
 /**
@@ -72,7 +82,7 @@ export async function signInWithPassword(
   await refund(deps.store, perAccount, account)
   if (deps.hasher.isOutdated(credential.hash))
     await rehash(deps, found.memberId, credential.hash, attempt.password)
-  return { outcome: 'signed_in', signIn: { memberId: found.memberId, amr: ['pwd'] } }
+  return { outcome: 'signed_in', signIn: signInOf(found.member, ['pwd']) }
 }
 
 /** Only while the hash is the one that was just verified: a password changed meanwhile stays changed. */
@@ -86,18 +96,21 @@ async function rehash(
   await db.passwordCredential.updateMany({ where: { memberId, hash: oldHash }, data: { hash } })
 }
 
-/** Writes down that a session begins. */
+/**
+ * Writes down that a session begins, in turn with whatever ends sessions. False when it may not begin: the member may
+ * not act any more, or sessions were ended after this proof was given.
+ */
 export async function recordSignIn(
   db: Db,
-  { memberId, amr, connectionId }: SignIn,
+  { memberId, amr, connectionId, validFrom }: SignIn,
   clientId: string,
   now: Date,
-): Promise<void> {
-  await inTransaction(db, (tx) =>
-    recordEvent(
-      tx,
-      { type: 'member.signed_in', memberId, data: { amr, clientId, ...(connectionId && { connectionId }) } },
-      now,
-    ),
-  )
+): Promise<boolean> {
+  return inTransaction(db, async (tx) => {
+    const member = await lockMember(tx, memberId)
+    if (member?.status !== 'active' || sessionsValidFrom(member) !== validFrom) return false
+    const data = { amr, clientId, ...(connectionId && { connectionId }) }
+    await recordEvent(tx, { type: 'member.signed_in', memberId, data }, now)
+    return true
+  })
 }

@@ -3,9 +3,11 @@ import { type Budget, spend } from '../http/rate-limit.ts'
 import type { Random } from '../security/random.ts'
 import type { Db } from '../store/db.ts'
 import type { Ephemeral } from '../store/ephemeral.ts'
+import type { Member } from '../store/generated/client.ts'
 import { findEmail, normalizeEmail } from './contact-point.ts'
 import type { PasswordHasher } from './credentials/password.ts'
 import type { CodeVerdict, EmailCodes } from './email-code.ts'
+import { findActiveMember } from './member.ts'
 import { setPassword } from './password.ts'
 
 const ttlSeconds = 3600
@@ -52,7 +54,7 @@ export async function findRecovery(
 }
 
 export type RecoveryResult =
-  | { outcome: 'recovered'; memberId: string }
+  | { outcome: 'recovered'; member: Member }
   | { outcome: 'over' }
   | Exclude<CodeVerdict, { outcome: 'right' }>
 
@@ -70,5 +72,6 @@ export async function completeRecovery(
   if (found?.member.status !== 'active') return { outcome: 'over' }
   await setPassword(deps, { memberId: found.memberId, password, by: 'recovery' }, now)
   await deps.store.delete(`recovery:${recoveryId}`)
-  return { outcome: 'recovered', memberId: found.memberId }
+  const member = await findActiveMember(deps.db, found.memberId)
+  return member ? { outcome: 'recovered', member } : { outcome: 'over' }
 }

@@ -27,8 +27,8 @@ export function promptPolicy(): interactionPolicy.DefaultPolicy {
  * ended, whatever the session store still holds.
  */
 function isSessionOver(ctx: KoaContextWithOIDC): boolean {
-  const { session, account, result } = ctx.oidc
-  if (!session?.accountId || result?.login) return Check.NO_NEED_TO_PROMPT
+  const { session, account } = ctx.oidc
+  if (!session?.accountId) return Check.NO_NEED_TO_PROMPT
   const member = (account as MemberAccount | undefined)?.member
   return !member || isSessionEnded(member, new Date((session.loginTs ?? 0) * 1000))
 }

@@ -21,6 +21,15 @@ ALTER TABLE "ClientSecret" ADD COLUMN     "lastUsedAt" TIMESTAMPTZ(3);
 
 -- AlterTable
 ALTER TABLE "Grant" ADD COLUMN     "lastUsedAt" TIMESTAMPTZ(3);
+-- Consent to linked accounts has named all of the client's connections so far, which could not change.
+UPDATE "Grant" g SET "payload" = jsonb_set(g."payload", '{resources}',
+    coalesce(g."payload"->'resources', '{}') || jsonb_build_object('urn:hitotsu:linked-accounts', c."ids"))
+FROM (
+    SELECT "clientId", string_agg("connectionId", ' ' ORDER BY "connectionId") AS "ids"
+    FROM "ClientConnection" GROUP BY "clientId"
+) c
+WHERE c."clientId" = g."clientId"
+    AND 'linked_accounts' = ANY (string_to_array(g."payload"->'openid'->>'scope', ' '));
 
 -- AlterTable
 ALTER TABLE "Member" ADD COLUMN     "address" JSONB,
@@ -30,6 +39,8 @@ ADD COLUMN     "phoneVerifiedAt" TIMESTAMPTZ(3),
 ADD COLUMN     "preferredUsername" TEXT,
 ADD COLUMN     "profile" TEXT,
 ADD COLUMN     "website" TEXT;
+-- Whole seconds, as sessions have them.
+UPDATE "Member" SET "sessionsValidFrom" = date_trunc('second', "sessionsValidFrom");
 
 -- AlterTable
 ALTER TABLE "SigningKey" ADD COLUMN     "activeFrom" TIMESTAMPTZ(3),
