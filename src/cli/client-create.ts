@@ -1,8 +1,9 @@
 import type { Command } from 'commander'
 import { createClient } from '../oidc/clients/client.ts'
+import { clientProfiles } from '../oidc/clients/profile.ts'
 import { systemRandom } from '../security/random.ts'
 import { inTransaction, isUniqueViolation, type Tx } from '../store/db.ts'
-import { type ClientOptions, readNewClient } from './client-input.ts'
+import { type ClientOptions, readClient } from './client-input.ts'
 import { clientParts, findClient } from './client-view.ts'
 import { addCommand, collected, collectedWords } from './command.ts'
 import { type Surroundings, withContext } from './context.ts'
@@ -13,15 +14,26 @@ export const secretNotice =
   'This secret will not be shown again: only a digest of it is stored. Keep it where the relying party reads it.'
 
 export function addClientCreate(clients: Command, surroundings: Surroundings): void {
-  addCommand(clients, 'create', 'Register a relying party and print its secret, once.', [
+  const command = addCommand(clients, 'create', 'Register a relying party and print its secret, once.', [
     'hitotsu clients create --id shop --name-ja 公式ストア --name-en "Official store" \\',
     '    --redirect-uri https://shop.example.com/callback --connection line',
     'hitotsu clients create --id app --name-en App --redirect-uri https://app.example.com/callback \\',
-    '    --auth-method none --scope "openid profile linked_accounts"',
+    '    --profile spa --scope "openid profile linked_accounts"',
     'hitotsu clients create --id crm --name-en CRM --redirect-uri https://crm.example.com/callback \\',
     '    --auth-method private_key_jwt --jwks-file crm.jwks.json --json',
   ])
     .option('--id <id>', 'the client_id: lower-case letters, digits, dots, hyphens, underscores')
+    .action((options: ClientOptions) => create(options, surroundings))
+  registrationOptions(command)
+}
+
+/** What is said of a client, when it is registered and later. */
+export function registrationOptions(command: Command): void {
+  command
+    .option(
+      '--profile <profile>',
+      `${clientProfiles.join(', ')}: what it is decides what it may ask for (default: web)`,
+    )
     .option('--name-ja <name>', 'the name members see in Japanese (default: --name-en)')
     .option('--name-en <name>', 'the name members see in English (default: --name-ja)')
     .option('--redirect-uri <uri>', 'where the browser returns with a code; repeatable', collected)
@@ -37,19 +49,27 @@ export function addClientCreate(clients: Command, surroundings: Surroundings): v
     )
     .option(
       '--auth-method <method>',
-      'client_secret_basic (default), client_secret_post, private_key_jwt or none',
+      'client_secret_basic, client_secret_post, private_key_jwt, tls_client_auth, self_signed_tls_client_auth, none',
     )
     .option('--jwks-file <path>', "the client's public keys as a JSON Web Key Set; - reads standard input")
+    .option('--id-token-alg <alg>', 'what signs its ID tokens: ES256 (default), RS256, PS256, EdDSA')
+    .option('--pkce-optional', 'for a confidential client whose library does not know PKCE')
+    .option('--no-pkce-optional', 'PKCE is required (default)')
     .option('--connection <id>', 'a connection whose linked accounts it may see; repeatable', collected)
     .option('--first-party', 'a service of the company itself: members are not asked for consent')
+    .option('--no-first-party', 'members are asked for consent (default)')
+    .option('--logo-uri <url>', 'its logo, shown where members are asked for consent')
     .option('--client-uri <url>', 'its home page')
     .option('--policy-uri <url>', 'its privacy policy')
     .option('--tos-uri <url>', 'its terms of service')
-    .action((options: ClientOptions) => create(options, surroundings))
+    .option(
+      '--metadata-file <path>',
+      'any other client metadata by its registered names, as a JSON object; - reads standard input',
+    )
 }
 
 async function create(options: ClientOptions, surroundings: Surroundings): Promise<void> {
-  const input = await readNewClient(options)
+  const input = await readClient(options)
   await withContext(surroundings, async ({ db, now }) => {
     const { secret } = await inTransaction(db, async (tx) => {
       await refuseUnknownConnections(tx, input.connections)
@@ -71,7 +91,7 @@ async function create(options: ClientOptions, surroundings: Surroundings): Promi
   })
 }
 
-async function refuseUnknownConnections(tx: Tx, ids: readonly string[]): Promise<void> {
+export async function refuseUnknownConnections(tx: Tx, ids: readonly string[]): Promise<void> {
   const known = await tx.connection.findMany({ where: { id: { in: [...ids] } }, select: { id: true } })
   const unknown = ids.filter((id) => !known.some((row) => row.id === id))
   if (unknown.length > 0)

@@ -9,9 +9,15 @@ export interface ClientOptions extends Json {
   nameEn?: string
   redirectUri?: string[]
   postLogoutRedirectUri?: string[]
+  profile?: string
   scope?: string[]
   authMethod?: string
   jwksFile?: string
+  idTokenAlg?: string
+  pkceOptional?: boolean
+  metadataFile?: string
+  logoUri?: string
+  unset?: string[]
   connection?: string[]
   firstParty?: boolean
   clientUri?: string
@@ -24,50 +30,84 @@ const optionNames = {
   id: '--id',
   redirectUris: '--redirect-uri',
   postLogoutRedirectUris: '--post-logout-redirect-uri',
+  profile: '--profile',
   scopes: '--scope',
   authMethod: '--auth-method',
   jwks: '--jwks-file',
   'jwks.keys': '--jwks-file',
+  idTokenSigningAlg: '--id-token-alg',
+  requirePkce: '--pkce-optional',
+  metadata: '--metadata-file',
+  logoUri: '--logo-uri',
   connections: '--connection',
   clientUri: '--client-uri',
   policyUri: '--policy-uri',
   tosUri: '--tos-uri',
 }
 
-/** @throws Refusal with every fault of the input, those the engine sees among them */
-export async function readNewClient(options: ClientOptions): Promise<ParsedClient> {
+/**
+ * The registration that the options describe, on top of the one there is.
+ * @throws Refusal with every fault of the input, those the engine sees among them
+ */
+export async function readClient(
+  options: ClientOptions,
+  registered: Partial<NewClient> = {},
+): Promise<ParsedClient> {
   const faults: string[] = []
-  const input = given({
+  const said = given({
     id: options.id,
-    name: nameOf(options),
+    profile: options.profile,
+    name: registered.name
+      ? { ...registered.name, ...given({ ja: options.nameJa, en: options.nameEn }) }
+      : nameOf(options),
     redirectUris: options.redirectUri,
     postLogoutRedirectUris: options.postLogoutRedirectUri,
     scopes: options.scope,
     authMethod: options.authMethod,
-    jwks: options.jwksFile === undefined ? undefined : await readJwks(options.jwksFile, faults),
+    jwks:
+      options.jwksFile === undefined ? undefined : await readJson('--jwks-file', options.jwksFile, faults),
+    idTokenSigningAlg: options.idTokenAlg,
+    requirePkce: options.pkceOptional === undefined ? undefined : !options.pkceOptional,
+    metadata:
+      options.metadataFile === undefined
+        ? undefined
+        : await readJson('--metadata-file', options.metadataFile, faults),
+    logoUri: options.logoUri,
     connections: options.connection && [...new Set(options.connection)],
     firstParty: options.firstParty,
     clientUri: options.clientUri,
     policyUri: options.policyUri,
     tosUri: options.tosUri,
   })
+  const input = { ...registered, ...said, metadata: mergeMetadata(registered, said, options.unset) }
   const parsed = newClient.safeParse(input)
   if (!parsed.success) faults.push(...faultsByOption(parsed.error, input, optionNames))
   // Half of what this program can load is the engine, and no other command needs it.
   const { metadataFaults } = await import('./client-metadata.ts')
-  faults.push(...(await metadataFaults(soundParts(input, parsed.error?.issues ?? []))))
+  faults.push(...(await metadataFaults(soundParts(said, parsed.error?.issues ?? []), parsed.data)))
   if (!parsed.success || faults.length > 0) throw wrongUsage(faults)
   return parsed.data
 }
 
-async function readJwks(path: string, faults: string[]): Promise<unknown> {
+async function readJson(option: string, path: string, faults: string[]): Promise<unknown> {
   try {
     return JSON.parse(await readText(path))
   } catch (error) {
     const reason = error instanceof SyntaxError ? 'is not JSON' : (error as Error).message
-    faults.push(`--jwks-file ${path}: ${reason}`)
+    faults.push(`${option} ${path}: ${reason}`)
     return undefined
   }
+}
+
+/** Other metadata goes on top of what there is; what is to be unset goes. */
+function mergeMetadata(
+  registered: Partial<NewClient>,
+  { metadata }: { metadata?: unknown },
+  unset: readonly string[] = [],
+): unknown {
+  if (metadata !== undefined && (typeof metadata !== 'object' || metadata === null)) return metadata
+  const entries = Object.entries({ ...registered.metadata, ...metadata })
+  return Object.fromEntries(entries.filter(([name]) => !unset.includes(name)))
 }
 
 /** What the schema has nothing against: a field without faults, or of a list the entries without. */

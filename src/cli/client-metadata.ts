@@ -1,27 +1,33 @@
 import { exportJWK, generateKeyPair } from 'jose'
 import { errors, type JWK, type Provider } from 'oidc-provider'
 import { createOutbound } from '../http/outbound.ts'
-import { type NewClient, toMetadata } from '../oidc/clients/new-client.ts'
+import { type NewClient, type ParsedClient, toMetadata } from '../oidc/clients/new-client.ts'
+import { type ClientProfile, profileFaults } from '../oidc/clients/profile.ts'
 import { buildEngine } from '../oidc/provider.ts'
 import { openDb } from '../store/db.ts'
 import { openEphemeral } from '../store/ephemeral.ts'
 import { createLogger } from '../telemetry/logger.ts'
+import { given } from './command.ts'
 
 /**
  * What the engine refuses in a registration, under the option it was given with: stored all the same, it would fail at
- * the client's first request. The engine stops at the first fault it sees, so each part is judged by itself.
+ * the client's first request. The engine stops at the first fault it sees, so each part is judged by itself, on a client
+ * that is sound otherwise; what its profile has against a part, `newClient` has said already.
  */
-export async function metadataFaults(input: Partial<NewClient>): Promise<string[]> {
+export async function metadataFaults(
+  said: Partial<NewClient>,
+  whole: ParsedClient | undefined,
+): Promise<string[]> {
   const { provider, close } = await openEngine()
   try {
     const faults: string[] = []
-    for (const [option, part] of partsOf(input)) {
-      const fault = await judge(provider, part)
+    for (const [option, part] of partsOf(said)) {
+      const fault = await judge(provider, { ...sound, ...part })
       if (fault) faults.push(`${option}: ${fault}`)
     }
     // What no part shows by itself, the whole may.
-    const whole = faults.length > 0 ? undefined : await judge(provider, input)
-    return whole ? [whole] : faults
+    const fault = whole && faults.length === 0 ? await judge(provider, whole) : undefined
+    return fault ? [fault] : faults
   } finally {
     await close()
   }
@@ -31,17 +37,18 @@ type Part = [option: string, part: Partial<NewClient>]
 
 function partsOf(input: Partial<NewClient>): Part[] {
   const { redirectUris = [], postLogoutRedirectUris = [], scopes = [], authMethod, jwks } = input
-  const { clientUri, policyUri, tosUri } = input
+  const { profile, metadata, clientUri, logoUri, policyUri, tosUri } = input
+  const application = profile === 'native' ? { profile } : {}
+  const keys = given({ profile, authMethod, jwks, metadata })
   return [
-    ...redirectUris.map((uri): Part => [`--redirect-uri ${uri}`, { redirectUris: [uri] }]),
+    ...redirectUris.map((uri): Part => [`--redirect-uri ${uri}`, { ...application, redirectUris: [uri] }]),
     ...postLogoutRedirectUris.map(
-      (uri): Part => [`--post-logout-redirect-uri ${uri}`, { postLogoutRedirectUris: [uri] }],
+      (uri): Part => [`--post-logout-redirect-uri ${uri}`, { ...application, postLogoutRedirectUris: [uri] }],
     ),
     ...scopes.map((scope): Part => [`--scope ${scope}`, { scopes: [scope] }]),
-    ...(authMethod || jwks
-      ? [['--jwks-file', { ...(authMethod && { authMethod }), ...(jwks && { jwks }) }] satisfies Part]
-      : []),
+    ...(authMethod || jwks ? [['--jwks-file', keys] satisfies Part] : []),
     ...(clientUri ? [[`--client-uri ${clientUri}`, { clientUri }] satisfies Part] : []),
+    ...(logoUri ? [[`--logo-uri ${logoUri}`, { logoUri }] satisfies Part] : []),
     ...(policyUri ? [[`--policy-uri ${policyUri}`, { policyUri }] satisfies Part] : []),
     ...(tosUri ? [[`--tos-uri ${tosUri}`, { tosUri }] satisfies Part] : []),
   ]
@@ -54,8 +61,9 @@ const sound: NewClient = {
   redirectUris: ['https://client.example.com/callback'],
 }
 
-async function judge(provider: Provider, part: Partial<NewClient>): Promise<string | undefined> {
-  const metadata = toMetadata({ ...sound, ...part })
+async function judge(provider: Provider, registration: NewClient): Promise<string | undefined> {
+  const metadata = toMetadata(registration)
+  if (profileFaults(metadata.profile as ClientProfile, metadata).length > 0) return undefined
   try {
     // In place of the secret the engine gets digests, so any text does.
     await provider.Client.validate({ ...metadata, client_id: sound.id, client_secret: 'digest' })

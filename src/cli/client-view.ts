@@ -6,10 +6,15 @@ import { moment } from './output.ts'
 
 /** The stored metadata as far as it is shown; what else it holds is the engine's. */
 const metadata = z.object({
-  redirect_uris: z.array(z.string()),
+  redirect_uris: z.array(z.string()).default([]),
   post_logout_redirect_uris: z.array(z.string()).default([]),
   scope: z.string().default(''),
   token_endpoint_auth_method: z.string(),
+  grant_types: z.array(z.string()).default([]),
+  id_token_signed_response_alg: z.string().optional(),
+  require_pkce: z.boolean().optional(),
+  logo_uri: z.string().optional(),
+  initiate_login_uri: z.string().optional(),
   client_uri: z.string().optional(),
   policy_uri: z.string().optional(),
   tos_uri: z.string().optional(),
@@ -36,19 +41,25 @@ function toView(row: ClientRow, now: Date) {
   const stored = metadata.parse(row.metadata)
   return {
     id: row.id,
+    profile: row.profile,
     name: localizedName.parse(row.name),
     redirectUris: stored.redirect_uris,
     postLogoutRedirectUris: stored.post_logout_redirect_uris,
     scopes: stored.scope.split(' ').filter(Boolean),
     authMethod: stored.token_endpoint_auth_method,
+    grantTypes: stored.grant_types,
+    idTokenSigningAlg: stored.id_token_signed_response_alg ?? 'ES256',
+    requirePkce: stored.require_pkce ?? true,
     firstParty: row.firstParty,
     connections: row.connections.map(({ connectionId }) => connectionId).sort(),
     clientUri: stored.client_uri ?? null,
+    logoUri: stored.logo_uri ?? null,
+    initiateLoginUri: stored.initiate_login_uri ?? null,
     policyUri: stored.policy_uri ?? null,
     tosUri: stored.tos_uri ?? null,
     secrets: row.secrets
       .filter(({ expiresAt }) => !expiresAt || expiresAt > now)
-      .map(({ createdAt, expiresAt }) => ({ createdAt, expiresAt })),
+      .map(({ createdAt, expiresAt, lastUsedAt }) => ({ createdAt, expiresAt, lastUsedAt })),
     createdAt: row.createdAt,
     disabledAt: row.disabledAt,
   }
@@ -60,15 +71,20 @@ export function clientParts(
 ): (readonly [string, string | readonly string[] | undefined])[] {
   return [
     ['id', client.id],
+    ['profile', client.profile],
     ['name (ja)', client.name.ja],
     ['name (en)', client.name.en],
     ['redirect URIs', client.redirectUris],
     ['post-logout URIs', client.postLogoutRedirectUris],
     ['scopes', client.scopes.join(' ')],
     ['authentication', client.authMethod],
+    ['ID tokens', client.idTokenSigningAlg],
+    ['PKCE', client.requirePkce ? 'required' : 'optional'],
     ['connections', client.connections.join(' ') || 'none'],
     ['first party', client.firstParty ? 'yes: consent is not asked for' : 'no'],
     ['client URI', client.clientUri ?? undefined],
+    ['logo URI', client.logoUri ?? undefined],
+    ['login URI', client.initiateLoginUri ?? undefined],
     ['policy URI', client.policyUri ?? undefined],
     ['terms URI', client.tosUri ?? undefined],
     ['secrets', client.secrets.map(secretLine)],
@@ -77,6 +93,7 @@ export function clientParts(
   ]
 }
 
-function secretLine({ createdAt, expiresAt }: ClientView['secrets'][number]): string {
-  return `made ${moment(createdAt)}, works ${expiresAt ? `until ${moment(expiresAt)}` : 'until it is rotated'}`
+function secretLine({ createdAt, expiresAt, lastUsedAt }: ClientView['secrets'][number]): string {
+  const used = lastUsedAt ? `last used ${moment(lastUsedAt)}` : 'not used yet'
+  return `made ${moment(createdAt)}, works ${expiresAt ? `until ${moment(expiresAt)}` : 'until it is rotated'}, ${used}`
 }

@@ -1,11 +1,13 @@
-import { type Command, InvalidArgumentError } from 'commander'
+import type { Command } from 'commander'
 import { disableClient, rotateSecret } from '../oidc/clients/client.ts'
 import { systemRandom } from '../security/random.ts'
 import { inTransaction } from '../store/db.ts'
 import { addClientCreate, secretNotice } from './client-create.ts'
+import { addClientUpdate } from './client-update.ts'
 import { type ClientView, clientParts, findClient, listClients } from './client-view.ts'
 import { addCommand, type Json } from './command.ts'
 import { type Surroundings, withContext } from './context.ts'
+import { secondsUpTo } from './duration.ts'
 import { details, moment, plain, print, table } from './output.ts'
 import { Refusal } from './refusal.ts'
 
@@ -14,6 +16,7 @@ export function addClients(program: Command, surroundings: Surroundings): void {
     .command('clients')
     .description('Relying parties: who may send members here to sign in.')
   addClientCreate(clients, surroundings)
+  addClientUpdate(clients, surroundings)
   addCommand(clients, 'list', 'List all relying parties.', [
     'hitotsu clients list',
     "hitotsu clients list --json | jq -r '.[].id'",
@@ -38,7 +41,7 @@ export function addClients(program: Command, surroundings: Surroundings): void {
     .option(
       '--overlap <time>',
       'how long the secret before still works: seconds, or 30m, 24h, 7d',
-      toSeconds,
+      secondsUpTo(maxOverlapDays),
       day,
     )
     .action((id: string, options: RotateOptions) => rotate(id, options, surroundings))
@@ -55,16 +58,6 @@ interface RotateOptions extends Json {
 
 const day = 86_400
 const maxOverlapDays = 30
-const unitSeconds: Record<string, number> = { s: 1, m: 60, h: 3_600, d: day }
-
-function toSeconds(text: string): number {
-  const [, amount, unit = 's'] = /^(\d{1,9})([smhd])?$/.exec(text) ?? []
-  const seconds = Number(amount) * (unitSeconds[unit] ?? Number.NaN)
-  if (seconds <= maxOverlapDays * day) return seconds
-  throw new InvalidArgumentError(
-    `Give seconds, or a time like 30m, 24h or 7d, of at most ${maxOverlapDays} days.`,
-  )
-}
 
 function list({ json }: Json, surroundings: Surroundings): Promise<void> {
   return withContext(surroundings, async ({ db, now }) => {

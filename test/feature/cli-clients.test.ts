@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { exportJWK, generateKeyPair } from 'jose'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { digest } from '../../src/security/digest.ts'
 import { startTestApp, type TestApp } from '../support/app.ts'
 import { openBrowser } from '../support/browser.ts'
 import { environmentOf, hitotsu } from '../support/cli.ts'
@@ -72,7 +73,7 @@ describe('clients create', () => {
     )
     expect(ended).toMatchObject({ status: 2, stdout: '' })
     expect(ended.stderr.trim().split('\n').sort()).toEqual([
-      'error: --auth-method telepathy: must be one of client_secret_basic, client_secret_post, private_key_jwt, none',
+      'error: --auth-method telepathy: must be one of client_secret_basic, client_secret_post, private_key_jwt, tls_client_auth, self_signed_tls_client_auth, none',
       'error: --id is required',
       'error: --jwks-file /nowhere: there is no such file',
       'error: --name-ja or --name-en is required',
@@ -269,5 +270,33 @@ describe('clients show and list', () => {
     const heading = stdout.split('\n')[0] ?? ''
     // Five full-width characters fill ten columns.
     expect(line.indexOf('Of') + 5).toBe(heading.indexOf('NAME (EN)'))
+  })
+})
+
+describe('clients update', () => {
+  test('says some things anew and keeps the rest, secrets and languages too', async () => {
+    const { id, secret } = await givenClient(server, { policyUri: 'https://rp.example.com/privacy' })
+    const before = await server.db.client.findUniqueOrThrow({ where: { id } })
+    const ended = await clients(
+      ...['update', id, '--name-en', 'New name', '--pkce-optional', '--unset', 'policy_uri', '--json'],
+    )
+    expect(ended).toMatchObject({ status: 0, stderr: '' })
+    const after = await server.db.client.findUniqueOrThrow({ where: { id }, include: { secrets: true } })
+    expect(after.name).toEqual({ ...(before.name as object), en: 'New name' })
+    const { policy_uri: _, ...kept } = before.metadata as Record<string, unknown>
+    expect(after.metadata).toEqual({ ...kept, require_pkce: false })
+    expect(after.secrets.map(({ digest: stored }) => stored)).toEqual([digest(secret)])
+    expect(await server.db.event.findFirst({ where: { type: 'client.updated' } })).toMatchObject({
+      data: { clientId: id, profile: 'web', firstParty: false },
+    })
+  })
+
+  test('refuses what the profile does not allow, with the reason, and changes nothing', async () => {
+    const { id } = await givenClient(server, { authMethod: 'none' })
+    const ended = await clients('update', id, '--pkce-optional')
+    expect(ended).toMatchObject({ status: 2, stdout: '' })
+    expect(ended.stderr).toMatch(/--pkce-optional: must be true for profile spa/)
+    const row = await server.db.client.findUniqueOrThrow({ where: { id } })
+    expect(row.metadata).toMatchObject({ require_pkce: true })
   })
 })

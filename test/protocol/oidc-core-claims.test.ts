@@ -5,7 +5,7 @@ import { startTestApp, type TestApp } from '../support/app.ts'
 import { openBrowser } from '../support/browser.ts'
 import { givenClient, givenConnection, givenIdentity, givenMember } from '../support/given.ts'
 import { post, send } from '../support/post.ts'
-import { relyingParty, signIn } from '../support/relying-party.ts'
+import { begin, relyingParty, signIn } from '../support/relying-party.ts'
 
 const everything = 'openid profile email linked_accounts'
 
@@ -87,12 +87,49 @@ describe('OpenID Connect Core 1.0 section 5.4: claims by scope', () => {
     expect(userinfo).toMatchObject({ email: member.email, email_verified: true })
   })
 
-  test('section 5.5: the claims parameter is off, so it cannot ask for more than scopes allow', async () => {
+  test('a client gets no claim beyond those an administrator allowed it', async () => {
+    const scopes = ['openid', 'profile', 'email']
+    const metadata = { allowed_claims: ['email', 'locale'] }
+    const { userinfo } = await told(await givenMember(server), { scopes, metadata }, scopes.join(' '))
+    expect(Object.keys(userinfo).sort()).toEqual(['email', 'locale', 'sub'])
+  })
+})
+
+describe('OpenID Connect Core 1.0 section 5.5: the claims parameter', () => {
+  const request = async (claims: unknown, metadata = {}) => {
     const member = await givenMember(server)
+    const party = await relyingParty(server, await givenClient(server, { metadata }))
+    const tokens = await signIn(party, openBrowser(), member, { claims: JSON.stringify(claims) })
+    const userinfo = await oidc.fetchUserInfo(party.config, tokens.access_token, member.id)
+    return { member, userinfo, idToken: tokens.claims() }
+  }
+
+  test.each([
+    ['that is no JSON', '{'],
+    ['that is a list', '[]'],
+    ['whose members are no objects', '{"userinfo":"email"}'],
+    ['that asks for nothing in particular', '{}'],
+  ])('one %s is refused', async (_, claims) => {
     const party = await relyingParty(server, await givenClient(server))
-    const claims = JSON.stringify({ userinfo: { email: { essential: true }, linked_accounts: null } })
-    const tokens = await signIn(party, openBrowser(), member, { claims })
-    expect(await oidc.fetchUserInfo(party.config, tokens.access_token, member.id)).toEqual({ sub: member.id })
+    const { url } = await begin(party, { claims })
+    const browser = openBrowser()
+    browser.stopAt(party.redirectUri)
+    const { url: at } = await browser.open(url)
+    expect(at.searchParams.get('error')).toBe('invalid_request')
+  })
+
+  test('a claim is given where it was asked for, and nowhere else', async () => {
+    const claims = { userinfo: { email: { essential: true } }, id_token: { nickname: null, name: null } }
+    const { member, userinfo, idToken } = await request(claims)
+    expect(userinfo).toEqual({ sub: member.id, email: member.email })
+    expect(idToken).toMatchObject({ name: member.name })
+    expect(idToken).not.toHaveProperty('email')
+  })
+
+  test('what the client is not allowed is not given, whatever it asks for', async () => {
+    const claims = { userinfo: { email: null, linked_accounts: null, name: null } }
+    const { member, userinfo } = await request(claims, { allowed_claims: ['name'] })
+    expect(userinfo).toEqual({ sub: member.id, name: member.name })
   })
 })
 

@@ -62,7 +62,8 @@ describe('OpenID Connect Discovery 1.0 section 3: the metadata', () => {
   test('offers nothing that RFC 9700 takes away', async () => {
     const { json } = await send(server.issuer + path)
     expect(json.response_types_supported).toEqual(['code', 'none'])
-    expect(json.grant_types_supported).toEqual(['authorization_code', 'refresh_token'])
+    expect(json.grant_types_supported).not.toContain('implicit')
+    expect(json.grant_types_supported).not.toContain('password')
     const algorithms = Object.entries(json).filter(([name]) => name.includes('_alg_'))
     expect(algorithms.flat(2).filter((alg) => /^(HS|none)/.test(String(alg)))).toEqual([])
   })
@@ -80,8 +81,20 @@ describe('OpenID Connect Discovery 1.0 section 3: the metadata', () => {
       introspection_endpoint: `${server.issuer}/introspect`,
       revocation_endpoint: `${server.issuer}/revoke`,
       end_session_endpoint: `${server.issuer}/sign-out`,
-      subject_types_supported: ['public'],
-      scopes_supported: ['openid', 'offline_access', 'profile', 'email', 'linked_accounts'],
+      pushed_authorization_request_endpoint: `${server.issuer}/par`,
+      scopes_supported: [
+        'openid',
+        'offline_access',
+        'profile',
+        'email',
+        'address',
+        'phone',
+        'linked_accounts',
+      ],
+      claims_parameter_supported: true,
+      request_uri_parameter_supported: false,
+      authorization_response_iss_parameter_supported: true,
+      code_challenge_methods_supported: ['S256'],
     })
     const endpoints = Object.entries(json).filter(([name]) => /_(endpoint|uri)$/.test(name))
     for (const [, url] of endpoints) expect(String(url).startsWith(`${server.issuer}/`)).toBe(true)

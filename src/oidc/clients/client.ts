@@ -4,7 +4,7 @@ import { type Locale, localizedName } from '../../http/i18n.ts'
 import { digest, equalInConstantTime } from '../../security/digest.ts'
 import type { Random } from '../../security/random.ts'
 import type { Db, Tx } from '../../store/db.ts'
-import { type ParsedClient, toMetadata } from './new-client.ts'
+import { type NewClient, type ParsedClient, toMetadata } from './new-client.ts'
 import type { ClientProfile, Metadata } from './profile.ts'
 
 /** Registers a relying party. The secret is returned here and never again; unique and foreign keys reject bad ids. */
@@ -34,6 +34,21 @@ export async function createClient(
   })
   await recordEvent(tx, { type: 'client.created', data: { clientId: id, profile, firstParty } }, now)
   return { secret }
+}
+
+/** What was said of a client, as `newClient` takes it: for saying some of it anew. */
+export async function findRegistration(tx: Tx, id: string): Promise<NewClient | undefined> {
+  const row = await tx.client.findUnique({ where: { id }, include: { connections: true, resources: true } })
+  if (!row) return undefined
+  return {
+    id,
+    name: localizedName.parse(row.name),
+    profile: row.profile,
+    connections: row.connections.map(({ connectionId }) => connectionId),
+    resources: row.resources.map(({ resourceId, scopes }) => ({ id: resourceId, scopes })),
+    firstParty: row.firstParty,
+    metadata: row.metadata as Metadata,
+  }
 }
 
 /** Replaces what an administrator says of a client; its id, secrets and grants stay. False when there is no such client. */
@@ -112,7 +127,11 @@ export async function findClientMetadata(db: Db, id: string, now: Date): Promise
   if (!/^[\x20-\x7e]+$/.test(id)) return undefined
   const row = await db.client.findUnique({
     where: { id },
-    include: { secrets: true, connections: true, resources: true },
+    include: {
+      secrets: true,
+      connections: { where: { connection: { disabledAt: null } } },
+      resources: true,
+    },
   })
   if (!row || row.disabledAt) return undefined
   const live = row.secrets

@@ -63,7 +63,8 @@ export const newClient = clientFields.superRefine((input, context) => {
     else refuse([key ?? 'metadata'], key ? reason : `${field}: ${reason}`)
   }
   const usesCode = Array.isArray(metadata.response_types) && metadata.response_types.length > 0
-  if (usesCode && !input.redirectUris?.length) refuse(['redirectUris'], 'at least one redirect URI')
+  if (usesCode && !(metadata.redirect_uris as unknown[] | undefined)?.length)
+    refuse(['redirectUris'], 'at least one redirect URI')
 })
 export type NewClient = z.input<typeof clientFields>
 export type ParsedClient = z.output<typeof clientFields>
