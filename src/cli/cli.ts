@@ -7,12 +7,14 @@ import { addClients } from './clients.ts'
 import { addCommand, type Json } from './command.ts'
 import { addConnections } from './connections.ts'
 import { type Surroundings, withDatabase } from './context.ts'
+import { addKeys } from './keys.ts'
 import { plain, print } from './output.ts'
 import { exitCode, Refusal } from './refusal.ts'
+import { addSecrets } from './secrets.ts'
 
 const about = `
 Works on the database of the server, whether it runs or not: DATABASE_URL, or the embedded PostgreSQL
-in DATA_FOLDER. Takes the same environment as the server; changes take effect in a running one at once.
+in DATA_FOLDER. Takes the same environment as the server; changes take effect in a running one within a second.
 
 Exit status: 0 done, 1 refused or failed, 2 the command line cannot be understood.
 
@@ -23,11 +25,13 @@ Examples:
 
 function createProgram(surroundings: Surroundings): Command {
   const program = new Command('hitotsu')
-    .description('Manages the relying parties and the upstream connections of a Hitotsu server.')
+    .description('Manages the relying parties, the upstream connections and the keys of a Hitotsu server.')
     .addHelpText('after', about)
     .exitOverride()
   addClients(program, surroundings)
   addConnections(program, surroundings)
+  addKeys(program, surroundings)
+  addSecrets(program, surroundings)
   addCommand(program, 'migrate', 'Bring the database to the newest schema and print what was applied.', [
     'hitotsu migrate',
     'DATABASE_URL=postgresql://db.example.com/hitotsu hitotsu migrate --json',

@@ -112,7 +112,7 @@ export function openSecret(sealer: Sealer, { id, sealedSecret }: Connection): st
   return sealer.open(sealedSecret, secretContext(id))
 }
 
-const secretContext = (id: string) => `connection secret ${id}`
+export const secretContext = (id: string) => `connection secret ${id}`
 
 function toConnection(row: ConnectionRow): Connection {
   return {

@@ -50,4 +50,4 @@ export function upstreamSink(db: Db, { sealer }: TokenVault, connector: OidcConn
   }
 }
 
-const sealContext = (identityId: string) => `upstream tokens ${identityId}`
+export const sealContext = (identityId: string) => `upstream tokens ${identityId}`

@@ -9,8 +9,8 @@ export interface Sealer {
   seal(plaintext: string, context: string): string
   /** @throws Error when the key is unknown, or the text or its context was altered. */
   open(sealed: string, context: string): string
-  /** True when another than the newest key sealed it. */
-  isStale(sealed: string): boolean
+  /** How every text begins that the newest key sealed. */
+  newestPrefix: string
 }
 
 interface Key {
@@ -23,18 +23,16 @@ export function createSealer(secrets: readonly string[]): Sealer {
   const keys = secrets.map(deriveKey)
   const newest = keys[0]
   if (!newest) throw new RangeError('a sealer needs at least one key')
+  const newestPrefix = `v1.${newest.id}.`
 
   return {
+    newestPrefix,
     seal(plaintext, context) {
       const iv = randomBytes(12)
       const cipher = createCipheriv('aes-256-gcm', newest.secret, iv).setAAD(Buffer.from(context))
       const text = Buffer.concat([cipher.update(plaintext, 'utf8'), cipher.final()])
-      return [
-        'v1',
-        newest.id,
-        iv.toString('base64url'),
-        Buffer.concat([text, cipher.getAuthTag()]).toString('base64url'),
-      ].join('.')
+      const body = Buffer.concat([text, cipher.getAuthTag()])
+      return `${newestPrefix}${iv.toString('base64url')}.${body.toString('base64url')}`
     },
     open(sealed, context) {
       const [version, keyId, iv, body] = sealed.split('.')
@@ -47,7 +45,6 @@ export function createSealer(secrets: readonly string[]): Sealer {
         .setAuthTag(bytes.subarray(-16))
       return Buffer.concat([decipher.update(bytes.subarray(0, -16)), decipher.final()]).toString('utf8')
     },
-    isStale: (sealed) => sealed.split('.')[1] !== newest.id,
   }
 }
 
