@@ -8,8 +8,9 @@ import { assertClientAssertion, fapiProfile, isFapi } from './client-authenticat
 import { accountClient, accountClientId } from './clients/account-client.ts'
 import { type ClientProfile, profileFaults } from './clients/profile.ts'
 import { clockToleranceSeconds } from './ephemeral-adapter.ts'
+import { renderEngineError } from './error-page.ts'
 import { loadExistingGrant } from './grant.ts'
-import { renderEngineError, signedOutPage, signOutPage } from './pages.ts'
+import { signedOutPage, signOutPage } from './pages.ts'
 import { promptPolicy } from './prompt-policy.ts'
 import { assertRequestObject } from './request-object.ts'
 import { resourceIndicators } from './resources.ts'
@@ -173,7 +174,7 @@ export function engineConfiguration(data: EngineData, deps: EngineDeps): Configu
     ttl,
     features: features(data, deps, findAccount),
     discovery: { prompt_values_supported: ['none', 'login', 'consent', 'create'] },
-    renderError: renderEngineError,
+    renderError: renderEngineError(db),
   }
 }
 
