@@ -28,6 +28,7 @@ import { memberMail } from './members/mail.ts'
 import { accountReturnPath, accountSignInUrl, accountSignOutUrl } from './oidc/clients/account-client.ts'
 import { type EngineHolder, startEngine } from './oidc/engine.ts'
 import type { KeyPolicy } from './oidc/keys/plan.ts'
+import { refuseOtherMethods } from './oidc/methods.ts'
 import { buildEngine } from './oidc/provider.ts'
 import { readSession } from './oidc/session.ts'
 import { Problem } from './problem.ts'
@@ -107,6 +108,7 @@ export async function createApp(resources: Resources): Promise<App> {
   for (const page of pages) ours.use(page.routes())
   koa.use(ours.routes() as HttpMiddleware)
   koa.use(ours.allowedMethods() as HttpMiddleware)
+  koa.use(refuseOtherMethods)
   koa.use(engine.middleware)
   koa.on('error', (error) => log.error({ err: error }, 'request failed outside the shell'))
 

@@ -1,0 +1,37 @@
+import type { HttpMiddleware } from '../http/context.ts'
+import { Problem } from '../problem.ts'
+import { routes } from './routes.ts'
+
+const read = ['GET', 'HEAD']
+/** Answers to preflights of browsers (CORS) come from the engine. */
+const post = ['POST', 'OPTIONS']
+
+const methods = {
+  authorization: read,
+  token: post,
+  userinfo: [...read, ...post],
+  jwks: [...read, 'OPTIONS'],
+  introspection: post,
+  revocation: post,
+  pushed_authorization_request: post,
+  end_session: read,
+} satisfies Record<keyof typeof routes, string[]>
+
+const byPath = new Map<string, string[]>([
+  ...Object.entries(routes).map(([name, path]): [string, string[]] => [
+    path,
+    methods[name as keyof typeof routes],
+  ]),
+  [`${routes.end_session}/confirm`, ['POST']],
+  [`${routes.end_session}/success`, read],
+  ['/.well-known/openid-configuration', [...read, 'OPTIONS']],
+  ['/.well-known/oauth-authorization-server', [...read, 'OPTIONS']],
+])
+
+/** RFC 9110 section 15.5.6: an endpoint that is there, asked in a way it does not know, is not "not found". */
+export const refuseOtherMethods: HttpMiddleware = (ctx, next) => {
+  // The engine takes its paths in any letter case and with a slash at the end.
+  const allowed = byPath.get(ctx.path.toLowerCase().replace(/(.)\/$/, '$1'))
+  if (!allowed || allowed.includes(ctx.method)) return next()
+  throw new Problem('method_not_allowed', { headers: { Allow: allowed.join(', ') } })
+}
