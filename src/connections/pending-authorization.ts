@@ -11,6 +11,8 @@ export interface PendingAuthorization {
   /** The browser it was begun in; an answer that arrives in another one is not its answer. */
   browser: string
   transactionId: string
+  /** The relying party that waits for it, when one does. */
+  clientId?: string
 }
 
 /** RFC 9700 section 4.4.2.2: a callback of its own for each connection, so that one upstream cannot answer for another. */

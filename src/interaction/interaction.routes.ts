@@ -8,6 +8,7 @@ import { storeTokens } from '../linking/token-vault.ts'
 import type { LinkTransaction } from '../linking/transaction.ts'
 import { recordSignIn, signInOf } from '../members/authentication.ts'
 import { findActiveMember } from '../members/member.ts'
+import { acrOf } from '../oidc/acr.ts'
 import { Problem } from '../problem.ts'
 import { inTransaction } from '../store/db.ts'
 import { consentStep } from './consent.routes.ts'
@@ -23,6 +24,7 @@ import { nextStep } from './next-step.ts'
 import { recoveryStep } from './recovery.routes.ts'
 import { signInStep } from './sign-in.routes.ts'
 import { signUpStep } from './sign-up.routes.ts'
+import { readHint, signInThrough } from './upstream-sign-in.ts'
 
 /** What happens between an authorization request and its answer: the dispatcher, and under it one page per step. */
 export function interactionRoutes(deps: InteractionDeps): Router<HttpState> {
@@ -45,14 +47,19 @@ async function dispatch(deps: InteractionDeps, ctx: HttpContext, interaction: In
   const pending = await pendingIdentity(deps, ctx, interaction)
   const transaction = pending?.transaction
   const link = pending && decideLink(await gatherFacts(deps.db, pending.identity, flow.signIn?.memberId))
+  const hint = await readHint(deps, interaction)
   const step = nextStep({
     prompt: details.prompt.name,
     signedIn: flow.signIn !== undefined,
     registering: flow.registrationId !== undefined,
     recovering: flow.recoveryId !== undefined,
     link: link?.action,
+    hinted: typeof hint === 'object',
   })
   switch (step) {
+    case 'go_to_connection':
+      if (typeof hint !== 'object') throw new Error('no connection to go to')
+      return signInThrough(deps, ctx, interaction, hint.follow)
     case 'accept_identity':
       return acceptIdentity(deps, ctx, interaction, transaction, link)
     case 'confirm_link':
@@ -124,7 +131,7 @@ async function finish(
 ): Promise<void> {
   if (!flow.signIn) throw new Problem('interaction_over')
   const { memberId, amr, at } = flow.signIn
-  const login = { accountId: memberId, amr: [...amr], ts: at, remember: true }
+  const login = { accountId: memberId, amr: [...amr], acr: acrOf(flow.signIn), ts: at, remember: true }
   const result = details.prompt.name === 'create' ? { login, create: {} } : { login }
   const begins = await recordSignIn(deps.db, flow.signIn, String(details.params.client_id), ctx.state.now)
   await forgetFlow(deps.store, uid)

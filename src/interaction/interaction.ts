@@ -1,10 +1,12 @@
 import { errors, type Provider } from 'oidc-provider'
 import { findConnection } from '../connections/connection.ts'
 import type { HttpContext } from '../http/context.ts'
+import { speak } from '../http/locale.ts'
 import { seeOther } from '../http/signed-in.ts'
 import { displayNameOf } from '../linking/identity.ts'
 import type { LinkDeps } from '../linking/link.routes.ts'
 import { linkBrowsers } from '../linking/upstream-trip.ts'
+import { emailAddress } from '../members/contact-point.ts'
 import type { RecoveryDeps } from '../members/recovery.ts'
 import { accountClientId } from '../oidc/clients/account-client.ts'
 import { clientName } from '../oidc/clients/client.ts'
@@ -27,7 +29,8 @@ export interface Interaction {
 }
 
 /**
- * The interaction of this address, and only in the browser it was begun in: its cookie says so.
+ * The interaction of this address, and only in the browser it was begun in: its cookie says so. From here on the pages
+ * speak the language the relying party asked for.
  * @throws Problem interaction_over
  */
 export async function loadInteraction(
@@ -42,6 +45,7 @@ export async function loadInteraction(
         : error
     })
   if (details.uid !== ctx.params.uid) throw new Problem('interaction_over')
+  speak(ctx, details.params.ui_locales)
   return { uid: details.uid, details, flow: await readFlow(store, details.uid) }
 }
 
@@ -65,10 +69,21 @@ export async function presentClient(
 
 /**
  * The member of a session that goes on, of whom the relying party, or a change of something that matters, wants a fresh
- * proof. A session that has ended is nobody's: whoever comes signs in as at any other time.
+ * proof. A session that has ended is nobody's, and where another member is expected than the one signed in, that member
+ * is not the one to ask: whoever comes signs in as at any other time.
  */
 export function memberToProveAfresh({ details }: Interaction): string | undefined {
-  return details.prompt.reasons.includes('session_ended') ? undefined : details.session?.accountId
+  return details.prompt.reasons.some((reason) => anybodysReasons.has(reason))
+    ? undefined
+    : details.session?.accountId
+}
+
+const anybodysReasons = new Set(['session_ended', 'id_token_hint', 'claims_id_token_sub_value'])
+
+/** The address the relying party thinks the person has, to begin a form with; what is no address is left out. */
+export function emailHint({ details }: Interaction): string | undefined {
+  const { login_hint: hint } = details.params
+  return emailAddress.safeParse(hint).data
 }
 
 /** Ends the interaction with a result and returns the address at which the engine takes over. */

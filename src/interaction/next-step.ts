@@ -10,9 +10,12 @@ export interface InteractionState {
   recovering: boolean
   /** Set once an upstream has vouched for somebody in this interaction. */
   link: LinkDecision['action'] | undefined
+  /** The relying party named a connection, it can be used, and the browser has not been there yet. */
+  hinted: boolean
 }
 
 export type Step =
+  | 'go_to_connection'
   | 'sign_in'
   | 'sign_up'
   | 'verify_email'
@@ -26,7 +29,8 @@ export type Step =
  * The one place that orders the steps of an authorization. A step never sends the browser to another step: it saves
  * what it learned and returns here.
  */
-export function nextStep({ prompt, signedIn, registering, recovering, link }: InteractionState): Step {
+export function nextStep(state: InteractionState): Step {
+  const { prompt, signedIn, registering, recovering, link, hinted } = state
   if (prompt === 'consent') return 'grant_consent'
   if (link === 'sign_in') return 'accept_identity'
   // A conflict is told on the link's own page, where the member who is signed in by now can read it.
@@ -35,5 +39,6 @@ export function nextStep({ prompt, signedIn, registering, recovering, link }: In
   if (registering) return 'verify_email'
   if (recovering) return 'reset_password'
   if (link === 'register') return 'sign_up'
+  if (hinted) return 'go_to_connection'
   return prompt === 'create' && link === undefined ? 'sign_up' : 'sign_in'
 }

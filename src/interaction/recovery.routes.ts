@@ -12,6 +12,7 @@ import { beginRecovery, completeRecovery, findRecovery } from '../members/recove
 import { newPassword, oneTimeCode } from '../members/registration-form.ts'
 import { signedInAt } from './flow.ts'
 import {
+  emailHint,
   type Interaction,
   type InteractionDeps,
   loadInteraction,
@@ -25,11 +26,11 @@ const reset = z.object({ code: oneTimeCode, password: newPassword })
 /** A forgotten password: a code to the address, then a new password. */
 export function recoveryStep(router: Router<HttpState>, deps: InteractionDeps): void {
   router.get('/forgot-password', async (ctx) => {
-    const { uid, details } = await loadInteraction(deps, ctx)
-    const hint = details.params.login_hint
+    const interaction = await loadInteraction(deps, ctx)
+    const hint = emailHint(interaction)
     render(ctx, 'interaction/forgot-password', {
-      uid,
-      values: typeof hint === 'string' ? { email: hint } : {},
+      uid: interaction.uid,
+      values: hint ? { email: hint } : {},
       fields: {},
     })
   })

@@ -1,22 +1,16 @@
 import type Router from '@koa/router'
 import { z } from 'zod'
-import {
-  findConnection,
-  getUsableConnection,
-  listConnections,
-  presentConnection,
-} from '../connections/connection.ts'
+import { findConnection, presentConnection } from '../connections/connection.ts'
 import type { HttpContext, HttpState } from '../http/context.ts'
 import { queryParameter, readForm } from '../http/input.ts'
 import { sourceOf } from '../http/rate-limit.ts'
 import { render } from '../http/render.ts'
-import { seeOther } from '../http/signed-in.ts'
-import { linkBrowser, sendToUpstream } from '../linking/upstream-trip.ts'
 import { signInWithPassword } from '../members/authentication.ts'
 import { emailAddress, primaryEmail } from '../members/contact-point.ts'
 import { Problem } from '../problem.ts'
-import { saveFlow, signedInAt } from './flow.ts'
+import { signedInAt } from './flow.ts'
 import {
+  emailHint,
   type Interaction,
   type InteractionDeps,
   loadInteraction,
@@ -26,6 +20,7 @@ import {
   proceed,
   requireSignInPrompt,
 } from './interaction.ts'
+import { offeredConnections, readHint, signInThrough } from './upstream-sign-in.ts'
 
 const credentials = z.object({
   email: emailAddress,
@@ -55,37 +50,23 @@ async function showSignIn(
   again: Again = {},
 ): Promise<void> {
   requireSignInPrompt(interaction)
-  const { details, uid } = interaction
   const pending = await pendingIdentity(deps, ctx, interaction)
   const accountId = memberToProveAfresh(interaction)
   const email = accountId && (await primaryEmail(deps.db, accountId))
-  const hint =
-    pending?.identity.profile.email ??
-    (typeof details.params.login_hint === 'string' ? details.params.login_hint.slice(0, 254) : undefined)
+  const hint = pending?.identity.profile.email ?? emailHint(interaction)
+  const connections = pending ? [] : await offeredConnections(deps, interaction)
   render(ctx, 'interaction/sign-in', {
-    uid,
+    uid: interaction.uid,
     client: await presentClient(deps, ctx, interaction),
-    connections: pending ? [] : await offeredConnections(deps, ctx, accountId),
+    connections: connections.map((connection) => presentConnection(connection, ctx.state.locale)),
     values: hint ? { email: hint } : {},
     fields: {},
     ...(accountId && { reauthenticate: { email } }),
     ...(pending && { pendingLink: pending.shown }),
+    hintUnavailable: (await readHint(deps, interaction)) === 'unavailable',
     ...(await noticeOf(deps, ctx)),
     ...again,
   })
-}
-
-/** Connections that sign in; for a fresh proof, only those this member has. */
-async function offeredConnections({ db }: InteractionDeps, ctx: HttpContext, accountId: string | undefined) {
-  const connections = (await listConnections(db, { withDisabled: false })).filter(
-    ({ allowSignIn }) => allowSignIn,
-  )
-  const own =
-    accountId &&
-    (await db.federatedIdentity.findMany({ where: { memberId: accountId }, select: { connectionId: true } }))
-  return connections
-    .filter(({ id }) => !own || own.some(({ connectionId }) => connectionId === id))
-    .map((connection) => presentConnection(connection, ctx.state.locale))
 }
 
 async function noticeOf({ db }: InteractionDeps, ctx: HttpContext): Promise<Again> {
@@ -116,34 +97,4 @@ async function signIn(deps: InteractionDeps, ctx: HttpContext, interaction: Inte
     ...flow,
     signIn: signedInAt(ctx.state.now, verdict.signIn),
   })
-}
-
-async function signInThrough(
-  deps: InteractionDeps,
-  ctx: HttpContext,
-  interaction: Interaction,
-  connectionId: string,
-): Promise<void> {
-  requireSignInPrompt(interaction)
-  const connection = await getUsableConnection(deps.db, connectionId)
-  if (!connection.allowSignIn) throw new Problem('connection_unavailable')
-  const { uid } = interaction
-  const transaction = await deps.transactions.start({
-    connectionId,
-    purpose: 'sign_in',
-    browser: linkBrowser(ctx),
-    interactionUid: uid,
-    forceSignIn: memberToProveAfresh(interaction) !== undefined,
-  })
-  await saveFlow(deps.store, uid, { transactionId: transaction.id })
-  try {
-    await sendToUpstream(deps, ctx, transaction)
-  } catch (error) {
-    if (!(error instanceof Problem) || !error.code.includes('upstream')) throw error
-    ctx.state.log.warn({ problem: error.code, err: error.cause }, 'upstream not reached')
-    seeOther(
-      ctx,
-      `/interaction/${uid}/sign-in?notice=link_failed&connection=${encodeURIComponent(connectionId)}`,
-    )
-  }
 }

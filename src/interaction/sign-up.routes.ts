@@ -21,6 +21,7 @@ import { federatedRegistrationForm, oneTimeCode, registrationForm } from '../mem
 import { inTransaction, isUniqueViolation } from '../store/db.ts'
 import { signedInAt } from './flow.ts'
 import {
+  emailHint,
   type Interaction,
   type InteractionDeps,
   loadInteraction,
@@ -54,6 +55,7 @@ async function showSignUp(
 ): Promise<void> {
   requireSignInPrompt(interaction)
   const pending = await pendingIdentity(deps, ctx, interaction)
+  const hint = emailHint(interaction)
   const connections = pending
     ? []
     : (await listConnections(deps.db, { withDisabled: false })).filter(({ allowSignIn }) => allowSignIn)
@@ -61,7 +63,7 @@ async function showSignUp(
     uid: interaction.uid,
     client: await presentClient(deps, ctx, interaction),
     connections: connections.map((connection) => presentConnection(connection, ctx.state.locale)),
-    values: pending ? pending.identity.profile : {},
+    values: pending ? pending.identity.profile : hint ? { email: hint } : {},
     fields: {},
     minLength: deps.passwordMinLength,
     ...(pending && { pendingIdentity: pending.shown }),

@@ -10,8 +10,10 @@ import type { DomainEvent } from '../events/event.ts'
 import { recordEvent } from '../events/outbox.ts'
 import type { HttpContext, HttpState } from '../http/context.ts'
 import { queryParameter } from '../http/input.ts'
+import { speak } from '../http/locale.ts'
 import { render } from '../http/render.ts'
 import { seeOther } from '../http/signed-in.ts'
+import { type ClientHome, findClientHome } from '../oidc/clients/client-home.ts'
 import { Problem, type ProblemCode } from '../problem.ts'
 import type { LinkTransaction } from './transaction.ts'
 import { findLatestTransaction, linkBrowsers, sendToUpstream, type TripDeps } from './upstream-trip.ts'
@@ -28,6 +30,7 @@ async function receiveAnswer(deps: TripDeps, ctx: HttpContext, connectionId: str
   if (!pending) return recover(deps, ctx, connectionId)
 
   const transaction = await deps.transactions.get(pending.transactionId, [pending.browser])
+  speak(ctx, transaction.locale)
   const answer = await judge(deps, ctx, pending, transaction).catch((error: unknown) => failed(ctx, error))
   if (answer.outcome === 'verified') {
     const { identity, tokens } = answer
@@ -84,6 +87,7 @@ function failed(ctx: HttpContext, error: unknown): { outcome: 'failed'; reason: 
  */
 async function recover(deps: TripDeps, ctx: HttpContext, connectionId: string): Promise<void> {
   const latest = await findLatestTransaction(deps, ctx, connectionId)
+  speak(ctx, latest?.locale)
   if (latest && !latest.proved && latest.retries === 0) {
     const again = await deps.transactions.change(latest, { retries: 1 })
     return sendToUpstream(deps, ctx, again)
@@ -101,7 +105,23 @@ async function recover(deps: TripDeps, ctx: HttpContext, connectionId: string): 
     connection: presentConnection(connection, ctx.state.locale),
     retryUrl,
     startUrl: '/account',
+    client: retryUrl ? undefined : await findSender(deps, ctx, connectionId),
   })
+}
+
+/**
+ * The relying party that waits for a sign-in begun in another browser. Its name and home page are all that is learned
+ * from the state of a trip that is not this browser's: there the person can begin anew.
+ */
+async function findSender(
+  { db, store }: TripDeps,
+  ctx: HttpContext,
+  connectionId: string,
+): Promise<ClientHome | undefined> {
+  const pending = await peekPendingAuthorization(store, queryParameter(ctx, 'state') ?? '')
+  return pending?.connectionId === connectionId
+    ? findClientHome(db, pending.clientId, ctx.state.locale)
+    : undefined
 }
 
 async function endTransaction(

@@ -5,6 +5,7 @@ import type { Connection } from '../connections/settings.ts'
 import { recordEvent } from '../events/outbox.ts'
 import type { HttpContext, HttpState } from '../http/context.ts'
 import { requireForm } from '../http/input.ts'
+import { speak } from '../http/locale.ts'
 import { render } from '../http/render.ts'
 import { isRecent, type SignInUrl, seeOther } from '../http/signed-in.ts'
 import { primaryEmail } from '../members/contact-point.ts'
@@ -44,7 +45,9 @@ async function unlessOver(
 ) {
   const id = String(ctx.params.id)
   try {
-    await step(await deps.transactions.get(id, linkBrowsers(ctx)))
+    const transaction = await deps.transactions.get(id, linkBrowsers(ctx))
+    speak(ctx, transaction.locale)
+    await step(transaction)
   } catch (error) {
     if (!(error instanceof Problem) || error.code !== 'transaction_over') throw error
     const outcome = await deps.transactions.findOutcome(id, linkBrowsers(ctx))

@@ -1,4 +1,5 @@
 import type { UpstreamTokens, VerifiedIdentity } from '../connections/connector.ts'
+import type { Locale } from '../http/i18n.ts'
 import { Problem } from '../problem.ts'
 import { digest } from '../security/digest.ts'
 import type { Random } from '../security/random.ts'
@@ -20,8 +21,10 @@ export interface LinkTransaction {
   memberId?: string
   /** For `link`: the session that asked. */
   sessionUid?: string
-  /** For `sign_in`: the interaction to go back to. */
+  /** For `sign_in`: the interaction to go back to, the client it is for, and the language it is in. */
   interactionUid?: string
+  clientId?: string
+  locale?: Locale
   /** The upstream must ask anew who it is, in every trip of this transaction: its own session will not do. */
   forceSignIn: boolean
   /** How often the upstream came back in another browser and was tried again. */

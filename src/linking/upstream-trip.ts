@@ -43,8 +43,9 @@ export async function sendToUpstream(
   const { locale } = ctx.state
   const attempt = newAttempt(random, { redirectUri, locale, forceSignIn, isRetry: retries > 0 })
   const url = await connector.authorizationUrl(connection, attempt)
-  const { browser, id: transactionId, connectionId } = transaction
-  await savePendingAuthorization(store, { attempt, connectionId, browser, transactionId })
+  const { browser, id: transactionId, connectionId, clientId } = transaction
+  const client = clientId ? { clientId } : {}
+  await savePendingAuthorization(store, { attempt, connectionId, browser, transactionId, ...client })
   await store.set(latestKey(browser, connectionId), transactionId, 600)
   seeOther(ctx, url.href)
 }

@@ -3,12 +3,14 @@ import { type Client, type Configuration, errors, type FindAccount, type JWKS } 
 import type { Db } from '../store/db.ts'
 import type { Ephemeral } from '../store/ephemeral.ts'
 import { findMemberAccount, scopeClaims, signInTime } from './account.ts'
+import { acrValues } from './acr.ts'
 import { engineAdapter } from './adapter.ts'
 import { assertClientAssertion, fapiProfile, isFapi } from './client-authentication.ts'
 import { accountClient, accountClientId } from './clients/account-client.ts'
 import { type ClientProfile, profileFaults } from './clients/profile.ts'
 import { clockToleranceSeconds } from './ephemeral-adapter.ts'
 import { renderEngineError } from './error-page.ts'
+import { extraParams } from './extra-params.ts'
 import { loadExistingGrant } from './grant.ts'
 import { signedOutPage, signOutPage } from './pages.ts'
 import { promptPolicy } from './prompt-policy.ts'
@@ -150,8 +152,10 @@ export function engineConfiguration(data: EngineData, deps: EngineDeps): Configu
     interactions: { policy: promptPolicy(), url: (_ctx, { uid }) => `/interaction/${uid}` },
 
     ...claims,
+    acrValues: [...acrValues],
     enabledJWA,
     extraClientMetadata,
+    extraParams: [...extraParams],
 
     // RFC 9700 section 2.1.2: the implicit grant is left out; `none` is for our own pages.
     responseTypes: ['code', 'none'],

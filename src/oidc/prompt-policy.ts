@@ -2,6 +2,7 @@ import { decodeJwt } from 'jose'
 import { errors, interactionPolicy, type KoaContextWithOIDC } from 'oidc-provider'
 import { isSessionEnded } from '../members/member.ts'
 import type { MemberAccount } from './account.ts'
+import { acrCheck } from './acr.ts'
 
 const { Check, Prompt, base } = interactionPolicy
 
@@ -17,6 +18,7 @@ export function promptPolicy(): interactionPolicy.DefaultPolicy {
   const login = policy.get('login')
   login?.checks.add(check)
   login?.checks.add(new Check('hint', 'another End-User is expected', 'login_required', refuseAnotherMember))
+  login?.checks.add(acrCheck())
   // Initiating User Registration via OpenID Connect 1.0 section 4: prompt=create.
   policy.add(new Prompt({ name: 'create', requestable: true }), 0)
   return policy

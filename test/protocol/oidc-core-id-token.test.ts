@@ -51,12 +51,16 @@ describe('OpenID Connect Core 1.0 section 2: the ID token', () => {
     expect((await redeem(party, again, another)).claims()?.nonce).toBe(another.nonce)
   })
 
-  test.each([{ acr_values: 'urn:example:gold' }, { ui_locales: 'ja' }, {}])(
-    'without max_age, %j brings no auth_time',
-    async (parameters) => {
+  test.each([
+    [{ acr_values: 'urn:example:gold' }, 'urn:hitotsu:acr:1fa'],
+    [{ ui_locales: 'ja' }, undefined],
+    [{}, undefined],
+  ])(
+    'without max_age, %j brings no auth_time, and acr only when it was asked for',
+    async (parameters, acr) => {
       const claims = (await signIn(party, openBrowser(), member, parameters)).claims()
       expect(claims).not.toHaveProperty('auth_time')
-      expect(claims).not.toHaveProperty('acr')
+      expect(claims?.acr).toBe(acr)
     },
   )
 

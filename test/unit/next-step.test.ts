@@ -7,6 +7,7 @@ const arrival: InteractionState = {
   registering: false,
   recovering: false,
   link: undefined,
+  hinted: false,
 }
 
 test.each<[string, Partial<InteractionState>, Step]>([
@@ -17,6 +18,12 @@ test.each<[string, Partial<InteractionState>, Step]>([
   ],
   ['a stranger signs in', {}, 'sign_in'],
   ['a stranger who asked to become a member signs up', { prompt: 'create' }, 'sign_up'],
+  ['a connection that was asked for is gone to before any page', { hinted: true }, 'go_to_connection'],
+  ['also by those who come to sign up', { hinted: true, prompt: 'create' }, 'go_to_connection'],
+  ['never instead of an agreement', { hinted: true, prompt: 'consent' }, 'grant_consent'],
+  ['never by who is signed in', { hinted: true, signedIn: true }, 'finish'],
+  ['never in the middle of a registration', { hinted: true, registering: true }, 'verify_email'],
+  ['never in the middle of a recovery', { hinted: true, recovering: true }, 'reset_password'],
   ['a registration goes on with its code', { prompt: 'create', registering: true }, 'verify_email'],
   ['a recovery goes on with its code', { recovering: true }, 'reset_password'],
   ['who is signed in is done', { signedIn: true }, 'finish'],
