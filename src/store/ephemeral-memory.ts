@@ -1,3 +1,5 @@
+import { createListeners, type Listener } from './ephemeral-listeners.ts'
+
 interface Entry {
   value: string
   /** Milliseconds of the store's clock. */
@@ -8,6 +10,7 @@ interface MemoryOptions {
   now: () => Date
   /** Characters of keys and values together, each entry counted with an overhead. */
   limit?: number
+  onError?: (error: Error) => void
 }
 
 const defaultLimit = 64 * 1024 * 1024
@@ -20,7 +23,8 @@ const fullSweepEveryMilliseconds = 1000
  * nothing has expired, writes are refused. No timer runs; each write looks at a few entries and forgets the
  * expired, so memory follows the live entries and no single call is long.
  */
-export function openMemoryStore({ now, limit = defaultLimit }: MemoryOptions) {
+export function openMemoryStore({ now, limit = defaultLimit, onError = () => undefined }: MemoryOptions) {
+  const listeners = createListeners(onError)
   const entries = new Map<string, Entry>()
   let used = 0
   let sweep = entries.entries()
@@ -106,8 +110,14 @@ export function openMemoryStore({ now, limit = defaultLimit }: MemoryOptions) {
       put(key, { value: String(count), expiresAt })
       return { count, resetSeconds: Math.ceil((expiresAt - now().getTime()) / 1000) }
     },
+    publish: async (channel: string, message: string) => listeners.deliver(channel, message),
+    subscribe: async (channel: string, listener: Listener) => {
+      const remove = listeners.add(channel, listener)
+      return async () => remove()
+    },
     ping: async () => undefined,
     close: async () => {
+      listeners.clear()
       entries.clear()
       used = 0
     },

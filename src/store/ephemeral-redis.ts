@@ -1,6 +1,7 @@
 import type { Result } from 'ioredis'
 import { type Cluster, Redis } from 'ioredis'
-import { connectRedis } from './redis-connection.ts'
+import { createSubscriber } from './ephemeral-redis-subscriber.ts'
+import { connectRedis, nodeConnections } from './redis-connection.ts'
 
 declare module 'ioredis' {
   interface RedisCommander<Context> {
@@ -38,6 +39,7 @@ export async function openRedisStore(
   options: { prefix: string; onError: (error: Error) => void },
 ) {
   const client = await connectRedis(url, { keyPrefix: options.prefix, scripts, onError: options.onError })
+  const subscriber = createSubscriber({ ...options, nextConnection: nodeConnections(client) })
   // A cluster client queues without a deadline while it has no connection; refusing is what callers can act on.
   const ready = (): Redis | Cluster => {
     if (client.status === 'ready') return client
@@ -62,8 +64,14 @@ export async function openRedisStore(
       const [count, left] = await ready().incrementWindow(key, ttlSeconds * 1000)
       return { count, resetSeconds: Math.max(1, Math.ceil(left / 1000)) }
     },
+    // The prefix is put before keys by the client, before channels by us.
+    publish: async (channel: string, message: string) => {
+      await ready().publish(options.prefix + channel, message)
+    },
+    subscribe: subscriber.subscribe,
     ping: () => ping(ready()),
     close: async () => {
+      subscriber.close()
       await client.quit().catch(() => client.disconnect())
     },
   }

@@ -24,6 +24,17 @@ export interface Ephemeral {
   delete(...keys: string[]): Promise<void>
   /** Steps a fixed window: the TTL is set by the first step only, `resetSeconds` is what remains of it. */
   increment(key: string, ttlSeconds: number): Promise<{ count: number; resetSeconds: number }>
+  /**
+   * Tells whoever listens at this moment, in every process over the same store; resolves without knowing who heard.
+   * In one process the listeners have been called when it returns.
+   */
+  publish(channel: string, message: string): Promise<void>
+  /**
+   * Resolves once the channel is listened to, with what ends that. Messages come in the order they were published,
+   * except on a Redis Cluster. A lost connection is replaced by itself, but what is published in between is lost: a
+   * message is a hint to do at once what would be done a little later anyway.
+   */
+  subscribe(channel: string, listener: (message: string) => void): Promise<() => Promise<void>>
   ping(): Promise<void>
   close(): Promise<void>
 }
@@ -41,11 +52,11 @@ export class StoreUnavailable extends Error {
 export interface EphemeralOptions {
   /** Unset: in this process. One URL: that Redis. With a comma: a Redis Cluster and the nodes to find it by. */
   redisUrl?: string | undefined
-  /** Put before each key; holds no braces, so that hash tags stay the keys' own. */
+  /** Put before each key and channel; holds no braces, so that hash tags stay the keys' own. */
   prefix?: string | undefined
   /** The clock of the in-process store; Redis keeps its own. By default one that never jumps. */
   now?: (() => Date) | undefined
-  /** Told of each connection failure; the client reconnects by itself. */
+  /** Told of each connection failure, after which the client reconnects by itself, and of a listener that threw. */
   onError?: ((error: Error) => void) | undefined
 }
 
@@ -57,8 +68,8 @@ export async function openEphemeral(options: EphemeralOptions): Promise<Ephemera
   const prefix = options.prefix ?? 'hitotsu:'
   if (/[{}]/.test(prefix)) throw new RangeError('the key prefix may not hold braces')
   const monotonic = () => new Date(performance.timeOrigin + performance.now())
-  if (!options.redisUrl) return guarded(openMemoryStore({ now: options.now ?? monotonic }))
   const onError = options.onError ?? (() => undefined)
+  if (!options.redisUrl) return guarded(openMemoryStore({ now: options.now ?? monotonic, onError }))
   return guarded(await openRedisStore(options.redisUrl, { prefix, onError }).catch(unavailable))
 }
 
@@ -90,6 +101,8 @@ export function guarded(store: Ephemeral): Ephemeral {
       checkTtl(ttlSeconds)
       return await run(() => store.increment(key, ttlSeconds))
     },
+    publish: (channel, message) => run(() => store.publish(channel, message)),
+    subscribe: (channel, listener) => run(() => store.subscribe(channel, listener)),
     ping: () => run(() => store.ping()),
     close: async () => {
       if (closed) return

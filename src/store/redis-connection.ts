@@ -11,7 +11,7 @@ interface ConnectionOptions {
 }
 
 /** Between attempts to connect: 50 ms doubling up to 1 s, so a server that is back is in use again soon. */
-function backoff(attempt: number): number {
+export function backoff(attempt: number): number {
   return Math.min(50 * 2 ** Math.min(attempt - 1, 5), 1000)
 }
 
@@ -49,6 +49,21 @@ export async function connectRedis(url: string, options: ConnectionOptions): Pro
   } catch (error) {
     client.disconnect()
     throw error
+  }
+}
+
+/**
+ * Opens connections of their own to the nodes the client knows, another node each time. Not begun yet; one that is
+ * lost ends, and is not taken up again by itself.
+ */
+export function nodeConnections(client: Redis | Cluster): () => Redis {
+  let turn = 0
+  return () => {
+    const nodes = client instanceof Redis ? [client] : client.nodes('all')
+    const node = nodes[turn % nodes.length]
+    if (!node) throw new Error('no node is known')
+    turn += 1
+    return node.duplicate({ lazyConnect: true, enableOfflineQueue: false, retryStrategy: () => null })
   }
 }
 

@@ -18,6 +18,27 @@ ephemeralContract('of a single process', async () => {
   return { store: await openEphemeral({ now }), elapse }
 })
 
+describe('messages in a single process', () => {
+  test('are heard in their order before publishing returns', async () => {
+    const store = await openEphemeral({})
+    const heard: string[] = []
+    await store.subscribe('channel', (message) => void heard.push(message))
+    const published = ['1', '2', '3'].map((message) => store.publish('channel', message))
+    expect(heard).toEqual(['1', '2', '3'])
+    await Promise.all(published)
+  })
+
+  test('report a listener that throws', async () => {
+    const reported: unknown[] = []
+    const store = await openEphemeral({ onError: (error) => reported.push(error.message) })
+    await store.subscribe('channel', () => {
+      throw new Error('a listener fails')
+    })
+    await store.publish('channel', 'a')
+    expect(reported).toEqual(['a listener fails'])
+  })
+})
+
 describe('the memory of the in-process store', () => {
   const limited = (limit: number) => {
     const { now, elapse } = clock()

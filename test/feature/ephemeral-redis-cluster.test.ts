@@ -97,7 +97,30 @@ describe('the ephemeral store on a Redis Cluster that changes', () => {
     await vi.waitFor(() => store.ping(), eventually)
     expect(await store.get(key)).toBe('2')
   })
+
+  test('brings messages to other processes, and again when the node that passed them on is gone', async () => {
+    const [here, there] = [await open(), await open()]
+    const heard = new Set<string>()
+    await there.subscribe('channel', (message) => void heard.add(message))
+    const isHeard = (message: string) =>
+      vi.waitFor(async () => {
+        await here.publish('channel', message)
+        expect(heard).toContain(message)
+      }, eventually)
+    await isHeard('first')
+
+    const passing = await listenedAt('hitotsu:channel')
+    expect(passing).toHaveLength(1)
+    await passing[0]?.kill()
+    await isHeard('second')
+  })
 })
+
+async function listenedAt(channel: string) {
+  const running = cluster.servers.filter((server) => server.running)
+  const answers = await Promise.all(running.map(({ port }) => redisCli(port, 'PUBSUB', 'CHANNELS', channel)))
+  return running.filter((_, index) => answers[index]?.trim() === channel)
+}
 
 async function masters(): Promise<{ id: string; port: number }[]> {
   const any = cluster.servers.find((server) => server.running)

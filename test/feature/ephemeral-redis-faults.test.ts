@@ -101,6 +101,58 @@ describe('the ephemeral store when Redis fails', () => {
     expect((await redisCli(next.port, 'KEYS', '*')).trim()).toBe(`hitotsu:${key}`)
   })
 
+  test('publishes and listens at once or not at all while the server is gone', async () => {
+    const store = await open(server.url)
+    await server.kill()
+    await expect(store.publish('channel', 'a')).rejects.toThrow(StoreUnavailable)
+    await expect(store.subscribe('channel', () => {})).rejects.toThrow(StoreUnavailable)
+    await server.restart()
+    const heard: string[] = []
+    await vi.waitFor(() => store.subscribe('channel', (message) => void heard.push(message)), eventually)
+    await vi.waitFor(() => store.publish('channel', 'b'), eventually)
+    await vi.waitFor(() => expect(heard).toEqual(['b']), eventually)
+  })
+
+  test('hears on every channel again after its listening connection was cut, or the server restarted', async () => {
+    const store = await open(server.url)
+    const heard = new Set<string>()
+    const hear = (message: string) => void heard.add(message)
+    await Promise.all([store.subscribe('a', hear), store.subscribe('b', hear)])
+    const isHeardAgain = (messages: string[]) =>
+      vi.waitFor(async () => {
+        await Promise.all([store.publish('a', messages[0] ?? ''), store.publish('b', messages[1] ?? '')])
+        expect([...heard]).toEqual(expect.arrayContaining(messages))
+      }, eventually)
+    await isHeardAgain(['a before', 'b before'])
+
+    expect(Number(await redisCli(server.port, 'CLIENT', 'KILL', 'TYPE', 'pubsub'))).toBe(1)
+    await isHeardAgain(['a after', 'b after'])
+
+    await server.kill()
+    await server.restart()
+    await isHeardAgain(['a at last', 'b at last'])
+  })
+
+  test('does not wait for messages of a server that hangs, and hears those of the one in its place', async () => {
+    const hanging = await startRedis()
+    onTestFinished(() => hanging.stop())
+    const next = await startRedis()
+    onTestFinished(() => next.stop())
+    const proxy = await startTcpProxy(hanging.port)
+    onTestFinished(() => proxy.close())
+    const [listening, sending] = [await open(`redis://127.0.0.1:${proxy.port}`), await open(next.url)]
+    const heard = new Set<string>()
+    await listening.subscribe('channel', (message) => void heard.add(message))
+
+    proxy.leadTo(next.port)
+    hanging.freeze()
+    await vi.waitFor(async () => {
+      await sending.publish('channel', 'a')
+      expect(heard).toContain('a')
+    }, eventually)
+    hanging.thaw()
+  })
+
   test('refuses writes that do not fit, drops nothing, and reads on', async () => {
     const full = await startRedis(['--maxmemory', '3mb', '--maxmemory-policy', 'noeviction'])
     onTestFinished(() => full.stop())

@@ -142,6 +142,56 @@ export function ephemeralContract(name: string, open: () => Promise<OpenedStore>
       expect((await store.increment(counted, 60)).count).toBe(1)
     })
 
+    test('publishes to nobody without complaint', async () => {
+      await expect(store.publish(randomUUID(), 'a')).resolves.toBeUndefined()
+    })
+
+    test('brings a message to every listener of its channel and to no other', async () => {
+      const [channel, other] = [`変更:${randomUUID()}`, randomUUID()]
+      const heard: string[] = []
+      const listen = (name: string) => (message: string) => void heard.push(`${name} ${message}`)
+      await Promise.all([
+        store.subscribe(channel, listen('first')),
+        store.subscribe(channel, listen('second')),
+        store.subscribe(other, listen('other')),
+      ])
+      await store.publish(channel, '{"名前":"花子 🗻"}\r\n\0')
+      await vi.waitFor(() => expect(heard).toHaveLength(2), eventually)
+      await store.publish(other, '')
+      await vi.waitFor(() => expect(heard).toHaveLength(3), eventually)
+      expect(heard).toEqual(['first {"名前":"花子 🗻"}\r\n\0', 'second {"名前":"花子 🗻"}\r\n\0', 'other '])
+    })
+
+    test('does not call a listener again that left, while others stay and come back', async () => {
+      const channel = randomUUID()
+      const heard: string[] = []
+      const listen = (name: string) => () => void heard.push(name)
+      const leave = await store.subscribe(channel, listen('left'))
+      const leaveLast = await store.subscribe(channel, listen('stayed'))
+      await leave()
+      await leave()
+      await store.publish(channel, 'a')
+      await vi.waitFor(() => expect(heard).toEqual(['stayed']), eventually)
+
+      await leaveLast()
+      await store.publish(channel, 'b')
+      await Promise.all([leaveLast(), store.subscribe(channel, listen('back'))])
+      await store.publish(channel, 'c')
+      await vi.waitFor(() => expect(heard).toContain('back'), eventually)
+      expect(heard.filter((name) => name !== 'back')).toEqual(['stayed'])
+    })
+
+    test('keeps a listener that throws from nobody but itself', async () => {
+      const channel = randomUUID()
+      const heard: string[] = []
+      await store.subscribe(channel, () => {
+        throw new Error('a listener fails')
+      })
+      await store.subscribe(channel, (message) => void heard.push(message))
+      await store.publish(channel, 'a')
+      await vi.waitFor(() => expect(heard).toEqual(['a']), eventually)
+    })
+
     test('answers a ping', async () => {
       await expect(store.ping()).resolves.toBeUndefined()
     })
@@ -151,6 +201,8 @@ export function ephemeralContract(name: string, open: () => Promise<OpenedStore>
       await closing.close()
       await closing.close()
       await expect(closing.get(randomUUID())).rejects.toThrow(StoreUnavailable)
+      await expect(closing.publish(randomUUID(), 'a')).rejects.toThrow(StoreUnavailable)
+      await expect(closing.subscribe(randomUUID(), () => {})).rejects.toThrow(StoreUnavailable)
       await expect(closing.ping()).rejects.toThrow(StoreUnavailable)
     })
   })
