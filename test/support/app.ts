@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { inject } from 'vitest'
-import { type App, createApp } from '../../src/app.ts'
+import { type App, createApp, type Resources } from '../../src/app.ts'
 import { type Config, loadConfig } from '../../src/config/config.ts'
 import { type Inbox, startInbox } from '../../src/demo/inbox/inbox.ts'
 import { createOutbound } from '../../src/http/outbound.ts'
@@ -20,6 +20,7 @@ export interface TestApp {
   store: Ephemeral
   sealer: Sealer
   inbox: Inbox
+  /** What answers at the issuer's address; after `restartAs`, the last of them. */
   app: App
   /** Everything the server has logged so far. */
   logged(): string
@@ -27,7 +28,15 @@ export interface TestApp {
   advance(seconds: number): void
   now(): Date
   /** Another process's worth of server over the same stores, at another address with the same issuer. */
-  startPeer(): Promise<{ origin: string; close(): Promise<void> }>
+  startPeer(change?: Partial<Resources>): Promise<Peer>
+  /** As after a restart with other settings: one process for each, which take turns at the issuer's address. */
+  restartAs(...changes: Partial<Config>[]): Promise<void>
+  close(): Promise<void>
+}
+
+export interface Peer {
+  origin: string
+  app: App
   close(): Promise<void>
 }
 
@@ -71,7 +80,7 @@ export async function startTestApp({
   const lines: string[] = []
   const log = createLogger('debug', { write: (line) => void lines.push(line) })
   const fetch = createOutbound(privateHosts)
-  const build = () =>
+  const build = (change: Partial<Resources> = {}) =>
     createApp({
       config,
       db: database.db,
@@ -82,9 +91,10 @@ export async function startTestApp({
       fetch,
       isDraining: () => false,
       hashCost: { memoryKiB: 1024, passes: 2 },
+      ...change,
     })
-  const app = await build()
-  server.on('request', app.koa.callback())
+  const apps = [await build()]
+  serve(server, apps)
 
   return {
     issuer,
@@ -93,39 +103,60 @@ export async function startTestApp({
     store,
     sealer: createSealer(config.SECRET_KEYS),
     inbox,
-    app,
+    get app() {
+      return lastOf(apps)
+    },
     logged: () => lines.join(''),
     advance: (seconds) => {
       offset += seconds * 1000
     },
     now,
-    startPeer: () => startPeer(build),
-    close: () => closeAll(app, server, store, fetch, inbox, database),
+    startPeer: async (change) => startPeer(await build(change)),
+    async restartAs(...changes) {
+      await Promise.all(apps.splice(0).map((app) => app.stop()))
+      for (const change of changes) apps.push(await build({ config: { ...config, ...change } }))
+      serve(server, apps)
+    },
+    close: () => closeAll(apps, server, store, fetch, inbox, database),
   }
 }
 
-async function startPeer(build: () => Promise<App>): Promise<{ origin: string; close(): Promise<void> }> {
-  const peer = await build()
-  const server = createServer(peer.koa.callback())
+function lastOf(apps: readonly App[]): App {
+  const app = apps.at(-1)
+  if (!app) throw new Error('the server has no process')
+  return app
+}
+
+/** Requests go to one after the other. */
+function serve(server: Server, apps: readonly App[]): void {
+  const callbacks = apps.map(({ koa }) => koa.callback())
+  let next = 0
+  server.removeAllListeners('request')
+  server.on('request', (request, response) => callbacks[next++ % callbacks.length]?.(request, response))
+}
+
+async function startPeer(app: App): Promise<Peer> {
+  const server = createServer(app.koa.callback())
   const port = await listen(server)
   return {
     origin: `http://localhost:${port}`,
+    app,
     close: async () => {
-      await peer.stop()
+      await app.stop()
       await stop(server)
     },
   }
 }
 
 async function closeAll(
-  app: App,
+  apps: readonly App[],
   server: Server,
   store: Ephemeral,
   fetch: { close(): Promise<void> },
   inbox: Inbox,
   database: TestDatabase,
 ) {
-  await app.stop()
+  await Promise.all(apps.map((app) => app.stop()))
   await stop(server)
   await Promise.all([store.close(), fetch.close(), inbox.close()])
   await database.drop()
