@@ -19,17 +19,19 @@ export interface Site {
   privacyUrl: string | undefined
 }
 
-/** What the shell puts on every request. */
+/** What the shell puts on every request. Reading what is for people sets the headers that go with it. */
 export interface HttpState {
   requestId: string
   /** The moment the request arrived: the one clock reading its handlers use. */
   now: Date
-  log: Logger
+  readonly log: Logger
   site: Site
+  /** Assigned only by whoever learns late which language was asked for. */
   locale: Locale
-  t: Translate
-  /** The CSP nonce of this response. */
-  nonce: string
+  readonly t: Translate
+  readonly browserId: string
+  /** Scripts that carry it may run in the page this request is answered with. */
+  readonly nonce: string
   session?: BrowserSession | undefined
 }
 

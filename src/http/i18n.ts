@@ -14,13 +14,14 @@ export type MessageParams = Record<string, string | number | Date>
 /** A message in the reader's language, as plain text: the view escapes it. An unknown key is a bug and throws. */
 export type Translate = (key: string, params?: MessageParams) => string
 
-const catalogs = Object.fromEntries(locales.map((locale) => [locale, loadCatalog(locale)])) as Record<
-  Locale,
-  Map<string, IntlMessageFormat>
->
-
 export function translator(locale: Locale): Translate {
-  const catalog = catalogs[locale]
+  return translators[locale]
+}
+
+const translators = { ja: translatorOf('ja'), en: translatorOf('en') } satisfies Record<Locale, Translate>
+
+function translatorOf(locale: Locale): Translate {
+  const catalog = loadCatalog(locale)
   return (key, params) => {
     const message = catalog.get(key)
     if (!message) throw new Error(`no message ${key} in ${locale}`)

@@ -1,5 +1,5 @@
 import type { HttpContext } from './context.ts'
-import { type Locale, pickLocale, translator } from './i18n.ts'
+import { type Locale, pickLocale } from './i18n.ts'
 
 export const localeCookie = 'hitotsu_locale'
 
@@ -18,7 +18,5 @@ export function localeOf(ctx: HttpContext, uiLocales: unknown): Locale {
  */
 export function speak(ctx: HttpContext, uiLocales: unknown): void {
   if (typeof uiLocales !== 'string') return
-  const locale = localeOf(ctx, uiLocales)
-  Object.assign(ctx.state, { locale, t: translator(locale) })
-  ctx.set('Content-Language', locale)
+  ctx.state.locale = localeOf(ctx, uiLocales)
 }

@@ -1,34 +1,46 @@
 import type { Random } from '../security/random.ts'
-import type { HttpMiddleware } from './context.ts'
+import type { HttpContext, HttpMiddleware } from './context.ts'
+
+/** No script at all; whoever shows a page adds what it needs: ours a nonce, the engine the digest of its own script. */
+const policy = [
+  "default-src 'none'",
+  'script-src',
+  "style-src 'self'",
+  "img-src 'self' data:",
+  "connect-src 'self'",
+  "base-uri 'none'",
+  "frame-ancestors 'none'",
+].join('; ')
 
 /**
  * Runs before the engine: it appends the digest of its own script (form_post, account switch) to this policy.
  * There is no form-action: browsers apply it to every redirect that follows a form, and ours end at relying parties
  * and upstreams that may redirect again. Forms are guarded by escaping and by the CSRF check instead.
  */
-export function securityHeaders(issuer: string, random: Random): HttpMiddleware {
-  const secure = issuer.startsWith('https:')
+export function securityHeaders(issuer: string): HttpMiddleware {
+  const headers = {
+    'Content-Security-Policy': policy,
+    // RFC 9700 section 4.16: a page that could grant something is never shown inside another page.
+    'X-Frame-Options': 'DENY',
+    'X-Content-Type-Options': 'nosniff',
+    // RFC 9700 section 4.2.4: a code in our address must not travel on in a Referer.
+    'Referrer-Policy': 'no-referrer',
+    'Cross-Origin-Opener-Policy': 'same-origin',
+    'Permissions-Policy': 'camera=(), geolocation=(), microphone=()',
+    ...(issuer.startsWith('https:') && {
+      'Strict-Transport-Security': 'max-age=31536000; includeSubDomains',
+    }),
+  }
   return (ctx, next) => {
-    ctx.state.nonce = random.token(16)
-    ctx.set({
-      'Content-Security-Policy': [
-        "default-src 'none'",
-        `script-src 'nonce-${ctx.state.nonce}'`,
-        "style-src 'self'",
-        "img-src 'self' data:",
-        "connect-src 'self'",
-        "base-uri 'none'",
-        "frame-ancestors 'none'",
-      ].join('; '),
-      // RFC 9700 section 4.16: a page that could grant something is never shown inside another page.
-      'X-Frame-Options': 'DENY',
-      'X-Content-Type-Options': 'nosniff',
-      // RFC 9700 section 4.2.4: a code in our address must not travel on in a Referer.
-      'Referrer-Policy': 'no-referrer',
-      'Cross-Origin-Opener-Policy': 'same-origin',
-      'Permissions-Policy': 'camera=(), geolocation=(), microphone=()',
-      ...(secure ? { 'Strict-Transport-Security': 'max-age=31536000; includeSubDomains' } : {}),
-    })
+    ctx.set(headers)
     return next()
   }
+}
+
+/** Lets this answer run the scripts that carry the nonce it returns. */
+export function allowScripts(ctx: HttpContext, random: Random): string {
+  const nonce = random.token(16)
+  const current = ctx.response.get('Content-Security-Policy')
+  ctx.set('Content-Security-Policy', current.replace('script-src', `script-src 'nonce-${nonce}'`))
+  return nonce
 }

@@ -1,37 +1,28 @@
 import bodyParser from '@koa/bodyparser'
 import { Problem } from '../problem.ts'
-import type { Random } from '../security/random.ts'
-import type { Logger } from '../telemetry/logger.ts'
-import { identifyBrowser } from './browser.ts'
-import type { HttpMiddleware, Site } from './context.ts'
+import type { HttpMiddleware } from './context.ts'
 import { refuseCrossSite } from './csrf.ts'
 import { answerProblems } from './errors.ts'
 import { health, type Probe } from './health.ts'
-import { translator } from './i18n.ts'
-import { localeOf } from './locale.ts'
 import { refuseMisdirected } from './origin.ts'
 import { stylesheetPath, stylesheetText } from './render.ts'
+import { type RequestOptions, requestState } from './request-state.ts'
 import { securityHeaders } from './security-headers.ts'
 
-export interface ShellOptions {
-  site: Site
-  random: Random
-  now: () => Date
-  log: Logger
+export interface ShellOptions extends RequestOptions {
   probes: Record<string, Probe>
   isDraining: () => boolean
 }
 
 /** What every request passes, in this order; the order is part of the security. */
-export function shell({ site, random, now, log, probes, isDraining }: ShellOptions): HttpMiddleware[] {
+export function shell({ probes, isDraining, ...options }: ShellOptions): HttpMiddleware[] {
+  const { issuer } = options.site
   return [
-    describeRequest(site, random, now, log),
-    // Every page needs it, those of refusals too.
-    identifyBrowser(site.issuer, random),
+    describeRequest(options),
     answerProblems(),
-    securityHeaders(site.issuer, random),
+    securityHeaders(issuer),
     health(probes, isDraining),
-    refuseMisdirected(site.issuer),
+    refuseMisdirected(issuer),
     serveStylesheet,
   ]
 }
@@ -51,25 +42,20 @@ const refuseCompressed: HttpMiddleware = (ctx, next) => {
   return next()
 }
 
-/** Names the request, reads the clock once, chooses the language, and logs the outcome: never a query, a body or a header. */
-function describeRequest(site: Site, random: Random, now: () => Date, log: Logger): HttpMiddleware {
+/** Names the request, reads the clock once, and logs the outcome: never a query, a body or a header. */
+function describeRequest({ log, ...options }: RequestOptions): HttpMiddleware {
+  // Each of its fields is known to hold no secret, and looking for some would be the dearest part of a short request.
+  const outcomes = log.child({}, { redact: [] })
   return async (ctx, next) => {
-    const requestId = random.uuid()
     const startedAt = performance.now()
-    const locale = localeOf(ctx, ctx.query.ui_locales)
-    Object.assign(ctx.state, {
-      requestId,
-      now: now(),
-      site,
-      locale,
-      t: translator(locale),
-      log: log.child({ requestId }),
-    })
-    ctx.set({ 'X-Request-Id': requestId, 'Content-Language': locale, Vary: 'Accept-Language, Cookie' })
+    const state = requestState(ctx, { log, ...options })
+    ctx.state = state
+    ctx.set('X-Request-Id', state.requestId)
     await next()
+    const { requestId } = state
     const ms = Math.round(performance.now() - startedAt)
-    ctx.state.log.info(
-      { method: ctx.method, path: loggablePath(ctx.path), status: ctx.status, ms },
+    outcomes.info(
+      { requestId, method: ctx.method, path: loggablePath(ctx.path), status: ctx.status, ms },
       'request',
     )
   }

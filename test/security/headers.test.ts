@@ -123,6 +123,17 @@ describe('every page', () => {
     })
   })
 
+  test('says which language it is in, and by what that was chosen', () => {
+    each(({ headers }, name) => {
+      const vary = headers.get('vary')?.toLowerCase().split(/, */) ?? []
+      expect({ name, language: headers.get('content-language'), vary }).toEqual({
+        name,
+        language: name.includes('(ja)') ? 'ja' : 'en',
+        vary: expect.arrayContaining(['accept-language', 'cookie']),
+      })
+    })
+  })
+
   test('holds no style, handler or script of its own, and loads nothing from elsewhere', () => {
     each(({ html, headers }, name) => {
       const nonce = /'nonce-([^']+)'/.exec(headers.get('content-security-policy') ?? '')?.[1]
@@ -182,16 +193,30 @@ test('under an https issuer browsers are told to stay with it, and cookies trave
   for (const cookie of cookies) expect(cookie).toMatch(/^__Host-.*;\s*path=\/;.*secure/i)
 })
 
+test('answers for programs are in no language and set no cookie, so that caches need one copy', async () => {
+  const headers = { 'accept-language': 'en', accept: 'application/json' }
+  for (const path of ['/.well-known/openid-configuration', '/jwks', '/userinfo', '/livez']) {
+    const answer = await send(server.issuer + path, { headers })
+    expect([path, answer.headers['content-language'], answer.headers['set-cookie']]).toEqual([
+      path,
+      undefined,
+      undefined,
+    ])
+    expect([path, answer.headers.vary ?? '']).not.toEqual([path, expect.stringMatching(/cookie|language/i)])
+    expect(answer.headers['x-request-id']).toMatch(/^[0-9a-f-]{36}$/)
+  }
+})
+
 test('answers for programs and the stylesheet carry the same policy', async () => {
   const css = /href="(\/assets\/[^"]+)"/.exec(pages.get('home (en)')?.html ?? '')?.[1] ?? ''
   for (const path of [css, '/livez', '/.well-known/openid-configuration', '/jwks', '/token']) {
-    const { headers } = await send(server.issuer + path)
+    const { headers } = await send(server.issuer + path, { headers: { accept: 'application/json' } })
     expect([path, headers['x-content-type-options'], headers['x-frame-options']]).toEqual([
       path,
       'nosniff',
       'DENY',
     ])
-    expect(headers['content-security-policy']).toContain("default-src 'none'")
+    expect(headers['content-security-policy']).toMatch(/^default-src 'none'; script-src; /)
   }
   expect((await send(server.issuer + css)).headers['cache-control']).toContain('immutable')
 })
