@@ -56,11 +56,23 @@ CREATE TABLE "RegistrationToken" (
     "kind" "RegistrationTokenKind" NOT NULL,
     "clientId" TEXT,
     "label" TEXT,
+    "uses" INTEGER NOT NULL DEFAULT 0,
+    "maxUses" INTEGER,
     "payload" JSONB NOT NULL,
     "createdAt" TIMESTAMPTZ(3) NOT NULL,
     "expiresAt" TIMESTAMPTZ(3),
 
     CONSTRAINT "RegistrationToken_pkey" PRIMARY KEY ("digest")
+);
+
+-- CreateTable
+CREATE TABLE "PairwiseSubject" (
+    "sector" TEXT NOT NULL,
+    "memberId" UUID NOT NULL,
+    "subject" TEXT NOT NULL,
+    "createdAt" TIMESTAMPTZ(3) NOT NULL,
+
+    CONSTRAINT "PairwiseSubject_pkey" PRIMARY KEY ("sector","memberId")
 );
 
 -- CreateTable
@@ -98,7 +110,16 @@ CREATE TABLE "ClientSession" (
 );
 
 -- CreateIndex
+CREATE UNIQUE INDEX "RegistrationToken_label_key" ON "RegistrationToken"("label");
+
+-- CreateIndex
 CREATE INDEX "RegistrationToken_clientId_idx" ON "RegistrationToken"("clientId");
+
+-- CreateIndex
+CREATE UNIQUE INDEX "PairwiseSubject_subject_key" ON "PairwiseSubject"("subject");
+
+-- CreateIndex
+CREATE INDEX "PairwiseSubject_memberId_idx" ON "PairwiseSubject"("memberId");
 
 -- CreateIndex
 CREATE INDEX "ClientSession_memberId_idx" ON "ClientSession"("memberId");
@@ -108,6 +129,9 @@ CREATE INDEX "ClientSession_expiresAt_idx" ON "ClientSession"("expiresAt");
 
 -- AddForeignKey
 ALTER TABLE "RegistrationToken" ADD CONSTRAINT "RegistrationToken_clientId_fkey" FOREIGN KEY ("clientId") REFERENCES "Client"("id") ON DELETE CASCADE ON UPDATE CASCADE;
+
+-- AddForeignKey
+ALTER TABLE "PairwiseSubject" ADD CONSTRAINT "PairwiseSubject_memberId_fkey" FOREIGN KEY ("memberId") REFERENCES "Member"("id") ON DELETE CASCADE ON UPDATE CASCADE;
 
 -- AddForeignKey
 ALTER TABLE "ClientResource" ADD CONSTRAINT "ClientResource_clientId_fkey" FOREIGN KEY ("clientId") REFERENCES "Client"("id") ON DELETE CASCADE ON UPDATE CASCADE;
