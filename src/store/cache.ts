@@ -33,7 +33,6 @@ export function createCache<V>({ lifetimeMs, maxEntries, now, load }: CacheOptio
   const finish = (key: string, ended: Load<V>) => loading.get(key) === ended && loading.delete(key)
 
   const keep = (key: string, loaded: Load<V>) => {
-    kept.delete(key)
     kept.set(key, loaded)
     for (const oldest of kept.keys()) {
       if (kept.size <= maxEntries) break
