@@ -29,12 +29,15 @@ export function loadConfig(
     Object.entries(env).filter(([, value]) => value !== undefined && value !== ''),
   )
   const parsed = environment.safeParse(present)
-  const faults = parsed.success
-    ? productionFaults(parsed.data)
-    : [
-        ...parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`),
-        ...productionFaultsOf(present),
-      ]
+  const faults = [
+    ...(parsed.success
+      ? productionFaults(parsed.data)
+      : [
+          ...parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`),
+          ...productionFaultsOf(present),
+        ]),
+    ...certificateFaults(present),
+  ]
   if (!parsed.success || faults.length > 0) throw new ConfigError(faults)
 
   const { SECRET_KEYS, COOKIE_KEYS, ...rest } = parsed.data
@@ -64,5 +67,19 @@ function productionFaults(
       .filter((name) => settings[name] === undefined)
       .map((name) => `${name}: required in production`),
     ...(settings.ISSUER?.startsWith('https://') ? [] : ['ISSUER: must be https in production']),
+  ]
+}
+
+/** A certificate in a header is worth what the proxy is that wrote it. */
+function certificateFaults(env: Record<string, string | undefined>): string[] {
+  const { CLIENT_CERTIFICATE_HEADER: certificate, CLIENT_CERTIFICATE_VERIFIED_HEADER: verified } = env
+  const isBehindProxy = Number(env.TRUST_PROXY ?? 0) > 0
+  return [
+    ...(certificate && !isBehindProxy
+      ? ['CLIENT_CERTIFICATE_HEADER: taken from a proxy alone, so TRUST_PROXY must be 1 or more']
+      : []),
+    ...(verified && !certificate
+      ? ['CLIENT_CERTIFICATE_VERIFIED_HEADER: says nothing without CLIENT_CERTIFICATE_HEADER']
+      : []),
   ]
 }

@@ -15,6 +15,8 @@ const issuer = z.string().refine((text) => {
   return url !== null && /^https?:$/.test(url.protocol) && url.origin === text
 }, 'an http or https origin in lower case, without a path or a slash at the end, e.g. https://id.example.com')
 
+const headerName = z.string().regex(/^[A-Za-z0-9-]{1,60}$/, 'the name of a header')
+
 const redisUrls = list.pipe(z.array(z.url({ protocol: /^rediss?$/ })).min(1))
 
 /** Every setting: its form, its default and, as its description, its line in the README's table. */
@@ -31,6 +33,16 @@ export const settings = {
   TRUST_PROXY: wholeNumber(0, 10)
     .default(0)
     .describe('how many reverse proxies in front append to X-Forwarded-For; 0 ignores the header'),
+  CLIENT_CERTIFICATE_HEADER: headerName
+    .optional()
+    .describe(
+      "where the proxy that ends TLS passes on a client's certificate, and lets nobody else write: `Client-Cert` (RFC 9440) or nginx's `$ssl_client_escaped_cert`; takes `TRUST_PROXY`; unset, there is no mutual TLS",
+    ),
+  CLIENT_CERTIFICATE_VERIFIED_HEADER: headerName
+    .optional()
+    .describe(
+      "where that proxy says `SUCCESS` (nginx's `$ssl_client_verify`) of a certificate from an authority it trusts; unset, no client can sign in with one (`tls_client_auth`)",
+    ),
   DATABASE_URL: z
     .url({ protocol: /^postgres(ql)?$/ })
     .optional()

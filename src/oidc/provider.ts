@@ -6,6 +6,7 @@ import type { Outbound } from '../http/outbound.ts'
 import type { Logger } from '../telemetry/logger.ts'
 import { compareDigests } from './client-authentication.ts'
 import { type EngineData, type EngineDeps, engineConfiguration } from './configuration.ts'
+import { replayDetection } from './dpop.ts'
 import { replayGuard } from './ephemeral-adapter.ts'
 
 export interface Engine {
@@ -23,7 +24,7 @@ export function buildEngine(data: EngineData, deps: EngineDeps & { log: Logger; 
 
   compareDigests(provider, deps)
   // The engine's own check looks first and stores after: two presentations at once would both be first.
-  provider.ReplayDetection.unique = replayGuard(deps.store, deps.now)
+  provider.ReplayDetection.unique = replayDetection(provider, replayGuard(deps.store, deps.now), deps.now)
 
   // Without a listener an unexpected exception would leave no trace.
   provider.on('server_error', (_ctx, error) => deps.log.error({ err: error }, 'engine failed'))
