@@ -1,6 +1,5 @@
 import Router from '@koa/router'
 import Koa from 'koa'
-import type { JWKS } from 'oidc-provider'
 import type { Config } from './config/config.ts'
 import { createOidcConnector } from './connections/oidc.ts'
 import { auditSink } from './events/audit.ts'
@@ -27,11 +26,11 @@ import { createPasswordHasher, type HashCost } from './members/credentials/passw
 import { type EmailCodes, emailCodes } from './members/email-code.ts'
 import { memberMail } from './members/mail.ts'
 import { accountReturnPath, accountSignInUrl, accountSignOutUrl } from './oidc/clients/account-client.ts'
-import type { EngineData } from './oidc/configuration.ts'
 import { type EngineHolder, startEngine } from './oidc/engine.ts'
 import type { KeyPolicy } from './oidc/keys/plan.ts'
 import { refuseOtherMethods } from './oidc/methods.ts'
 import { buildEngine } from './oidc/provider.ts'
+import { serviceRoutes } from './oidc/services.routes.ts'
 import { readSession } from './oidc/session.ts'
 import { Problem } from './problem.ts'
 import type { Random } from './security/random.ts'
@@ -77,7 +76,7 @@ export async function createApp(resources: Resources): Promise<App> {
   const engine = await startEngine({
     ...{ db, sealer, random, now, log, policy: keyPolicy(config) },
     build: (jwks) =>
-      buildEngine(engineData(config, jwks), { db, store, now, log, fetch }),
+      buildEngine({ issuer, cookieKeys: config.COOKIE_KEYS, jwks }, { db, store, now, log, fetch }),
   })
   const { provider } = engine
 
@@ -101,6 +100,7 @@ export async function createApp(resources: Resources): Promise<App> {
     frontRoutes(issuer),
     interactionRoutes({ ...linking, provider, codes, hasher, passwordMinLength }),
     linkingAccountRoutes(linking),
+    serviceRoutes({ db, signInUrl }),
     memberAccountRoutes({ db, store, hasher, signInUrl, passwordMinLength, recentSeconds }),
     linkRoutes(linking),
     callbackRoutes(linking),
@@ -121,16 +121,6 @@ export async function createApp(resources: Resources): Promise<App> {
     await Promise.all([engine.stop(), dispatcher.stop()])
   }
   return { koa, dispatcher, engine, stop }
-}
-
-function engineData(config: Config, jwks: JWKS): EngineData {
-  const { CLIENT_CERTIFICATE_HEADER: certificate, CLIENT_CERTIFICATE_VERIFIED_HEADER: verified } = config
-  return {
-    issuer: config.ISSUER,
-    cookieKeys: config.COOKIE_KEYS,
-    jwks,
-    certificateHeaders: certificate === undefined ? undefined : { certificate, verified },
-  }
 }
 
 function keyPolicy(config: Config): KeyPolicy {

@@ -1,80 +1,79 @@
 import type Router from '@koa/router'
+import { errors } from 'oidc-provider'
 import { z } from 'zod'
 import type { HttpContext, HttpState } from '../http/context.ts'
-import { localizedName } from '../http/i18n.ts'
 import { render } from '../http/render.ts'
 import { seeOther } from '../http/signed-in.ts'
 import { primaryEmail } from '../members/contact-point.ts'
+import { findActiveMember } from '../members/member.ts'
+import { findRelyingParty } from '../oidc/clients/relying-party.ts'
+import { addContent, contentOf, type GrantContent, presentContent, without } from '../oidc/grant-content.ts'
 import { Problem } from '../problem.ts'
-import {
-  type Interaction,
-  type InteractionDeps,
-  loadInteraction,
-  presentClient,
-  submit,
-} from './interaction.ts'
+import { type Interaction, type InteractionDeps, loadInteraction, submit } from './interaction.ts'
 
-/** Asking the member what a relying party may have. */
+/** Asking the member what a relying party may have. Declining is the interaction's `/cancel`. */
 export function consentStep(router: Router<HttpState>, deps: InteractionDeps): void {
   router.get('/consent', async (ctx) => showConsent(deps, ctx, await loadInteraction(deps, ctx)))
   router.post('/consent', async (ctx) => consent(deps, ctx, await loadInteraction(deps, ctx)))
 }
 
+/** What the checks of the consent prompt found missing (`prompt-policy.ts`). */
 const missing = z.object({
   missingOIDCScope: z.array(z.string()).default([]),
   missingOIDCClaims: z.array(z.string()).default([]),
-})
-
-const links = z.object({
-  client_uri: z.string().optional(),
-  policy_uri: z.string().optional(),
-  tos_uri: z.string().optional(),
+  missingConnections: z.array(z.string()).default([]),
+  missingResourceScopes: z.record(z.string(), z.array(z.string())).default({}),
 })
 
 async function showConsent(deps: InteractionDeps, ctx: HttpContext, interaction: Interaction): Promise<void> {
-  const { details, uid } = interaction
-  const { accountId, clientId } = parties(interaction)
-  const [member, email, client, row] = await Promise.all([
+  const { accountId, client, grant } = await parties(deps, ctx, interaction)
+  const { locale } = ctx.state
+  const added = askedOf(interaction)
+  const [member, email, news, known] = await Promise.all([
     deps.db.member.findUniqueOrThrow({ where: { id: accountId } }),
     primaryEmail(deps.db, accountId),
-    presentClient(deps, ctx, interaction),
-    deps.db.client.findUnique({
-      where: { id: clientId },
-      include: { connections: { include: { connection: true } } },
-    }),
+    presentContent(deps.db, added, locale),
+    grant && presentContent(deps.db, without(contentOf(grant), added), locale),
   ])
-  if (!row || !client) throw new Problem('interaction_over')
-  const { missingOIDCScope } = missing.parse(details.prompt.details)
-  const asked = String(details.params.scope).split(' ')
-  const { client_uri: uri, policy_uri: policyUri, tos_uri: tosUri } = links.parse(row.metadata)
-  const names = row.connections.map(
-    ({ connection }) => localizedName.parse(connection.name)[ctx.state.locale],
-  )
-  render(ctx, 'interaction/consent', {
-    uid,
-    client: { ...client, uri, policyUri, tosUri },
-    member: { name: member.name, email },
-    scopes: asked.map((name) => ({ name, isNew: missingOIDCScope.includes(name) })),
-    connections: asked.includes('linked_accounts') ? names : [],
-  })
+  const { name } = member
+  render(ctx, 'interaction/consent', { uid: interaction.uid, client, member: { name, email }, news, known })
 }
 
-/** Adds what was asked to what this member allowed this client before; the event is written with the grant. */
+/** Adds what was on the page to what this member allowed this client before; the event is written with the grant. */
 async function consent(deps: InteractionDeps, ctx: HttpContext, interaction: Interaction): Promise<void> {
-  const { details } = interaction
-  const { accountId, clientId } = parties(interaction)
+  const { accountId, client, grant: known } = await parties(deps, ctx, interaction)
   const { Grant } = deps.provider()
-  const known = details.grantId ? await Grant.find(details.grantId) : undefined
-  const grant = known ?? new Grant({ accountId, clientId })
-  const { missingOIDCScope, missingOIDCClaims } = missing.parse(details.prompt.details)
-  if (missingOIDCScope.length > 0) grant.addOIDCScope(missingOIDCScope.join(' '))
-  if (missingOIDCClaims.length > 0) grant.addOIDCClaims(missingOIDCClaims)
-  const grantId = await grant.save()
+  const grant = known ?? new Grant({ accountId, clientId: client.id })
+  addContent(grant, askedOf(interaction))
+  const grantId = await grant.save().catch((error: unknown) => {
+    // Revoked while the page was open: the relying party has to ask for everything again.
+    throw error instanceof errors.AccessDenied ? new Problem('interaction_over', { cause: error }) : error
+  })
   seeOther(ctx, await submit(deps, ctx, { consent: { grantId } }))
 }
 
-function parties({ details }: Interaction): { accountId: string; clientId: string } {
+function askedOf({ details }: Interaction): GrantContent {
+  const { missingOIDCScope, missingOIDCClaims, missingConnections, missingResourceScopes } = missing.parse(
+    details.prompt.details,
+  )
+  return {
+    scopes: missingOIDCScope,
+    claims: missingOIDCClaims,
+    connections: missingConnections,
+    resources: Object.entries(missingResourceScopes).map(([id, scopes]) => ({ id, scopes })),
+  }
+}
+
+/** Who is asked, by whom, and what was allowed before. Both must still be there when it comes to an answer. */
+async function parties(deps: InteractionDeps, ctx: HttpContext, { details }: Interaction) {
   const accountId = details.session?.accountId
   if (details.prompt.name !== 'consent' || !accountId) throw new Problem('interaction_over')
-  return { accountId, clientId: String(details.params.client_id) }
+  const [member, client, grant] = await Promise.all([
+    findActiveMember(deps.db, accountId),
+    findRelyingParty(deps.db, String(details.params.client_id), ctx.state.locale),
+    details.grantId ? deps.provider().Grant.find(details.grantId) : undefined,
+  ])
+  if (!member) throw new Problem('account_unavailable')
+  if (!client) throw new Problem('client_unavailable')
+  return { accountId, client, grant }
 }

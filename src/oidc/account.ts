@@ -1,31 +1,9 @@
-import type { Account, AccountClaims, FindAccount, KoaContextWithOIDC } from 'oidc-provider'
+import type { Account, AccountClaims, Client, FindAccount, KoaContextWithOIDC } from 'oidc-provider'
 import { findActiveMember, isSessionEnded } from '../members/member.ts'
 import type { Db } from '../store/db.ts'
 import type { Member } from '../store/generated/client.ts'
-
-/** The claims each scope stands for (OpenID Connect Core 5.4). */
-export const scopeClaims = {
-  profile: [
-    'name',
-    'family_name',
-    'given_name',
-    'middle_name',
-    'nickname',
-    'preferred_username',
-    'profile',
-    'picture',
-    'website',
-    'gender',
-    'birthdate',
-    'zoneinfo',
-    'locale',
-    'updated_at',
-  ],
-  email: ['email', 'email_verified'],
-  address: ['address'],
-  phone: ['phone_number', 'phone_number_verified'],
-  linked_accounts: ['linked_accounts'],
-} as const
+import { contentOf } from './grant-content.ts'
+import { scopeClaims } from './scope-claims.ts'
 
 export interface MemberAccount extends Account {
   member: Member
@@ -90,9 +68,13 @@ function allowedClaims(
   { oidc }: KoaContextWithOIDC,
   claims: Record<string, unknown>,
 ): Record<string, unknown> {
-  const allowed = oidc.client?.allowed_claims
-  if (!Array.isArray(allowed)) return claims
-  return Object.fromEntries(Object.entries(claims).filter(([name]) => allowed.includes(name)))
+  const { client } = oidc
+  if (!client) return claims
+  return Object.fromEntries(Object.entries(claims).filter(([name]) => isClaimAllowed(client, name)))
+}
+
+export function isClaimAllowed({ allowed_claims: allowed }: Client, name: string): boolean {
+  return !Array.isArray(allowed) || allowed.includes(name)
 }
 
 function profileClaims(member: Member): Record<string, unknown> {
@@ -118,16 +100,23 @@ function profileClaims(member: Member): Record<string, unknown> {
   return Object.fromEntries(Object.entries(claims).filter(([, value]) => value !== null))
 }
 
-/** The linked accounts this client may see: of connections it is allowed, and none without. The scope was granted already. */
+/**
+ * The linked accounts this client may see: of connections it is allowed and the member's consent has named, and of none
+ * that is disabled. The scope, or the claim, was granted already.
+ */
 async function disclosedLinks(
   db: Db,
-  ctx: KoaContextWithOIDC,
+  { oidc }: KoaContextWithOIDC,
   memberId: string,
 ): Promise<Record<string, string>[] | undefined> {
-  const allowed = ctx.oidc.client?.allowed_connections
-  if (!Array.isArray(allowed) || allowed.length === 0) return undefined
+  const { client, entities } = oidc
+  const allowed = Array.isArray(client?.allowed_connections) ? client.allowed_connections : []
+  // A first-party client needs no consent: an administrator decided so.
+  const agreed = client?.first_party === true ? allowed : contentOf(entities.Grant ?? {}).connections
+  const connectionIds = allowed.filter((id) => agreed.includes(id))
+  if (connectionIds.length === 0) return undefined
   const identities = await db.federatedIdentity.findMany({
-    where: { memberId, connectionId: { in: allowed } },
+    where: { memberId, connectionId: { in: connectionIds }, connection: { disabledAt: null } },
     orderBy: { linkedAt: 'asc' },
   })
   return identities.map(({ connectionId, issuer, subject, linkedAt }) => ({

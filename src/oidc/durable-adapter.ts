@@ -14,12 +14,13 @@ export function grantAdapter(db: Db, now: () => Date): Adapter {
       if (!memberId || !clientId) throw new Error('a grant names a member and a client')
       const expiresAt = expiryOf(now(), expiresIn)
       const scopes = grantedScopes(payload)
+      const update = { payload: toJson(payload), expiresAt }
       await inTransaction(db, async (tx) => {
-        await tx.grant.upsert({
-          where: { id },
-          create: { id, memberId, clientId, payload: toJson(payload), createdAt: now(), expiresAt },
-          update: { payload: toJson(payload), expiresAt },
-        })
+        const { count } = await tx.grant.updateMany({ where: { id }, data: update })
+        // Revoked while something was added to it: writing it again would bring its tokens back to life.
+        if (count === 0 && !isNew(payload, expiresIn)) throw new errors.AccessDenied('the grant was revoked')
+        if (count === 0)
+          await tx.grant.create({ data: { ...update, id, memberId, clientId, createdAt: now() } })
         await recordEvent(tx, { type: 'grant.given', memberId, data: { clientId, scopes } }, now())
       })
     },
@@ -76,6 +77,11 @@ export function refreshTokenAdapter(db: Db, now: () => Date): Adapter {
     // given in other browsers. Where tokens are to end, their grant is deleted, and they go with it.
     revokeByGrantId: async () => {},
   }
+}
+
+/** On the engine's clock: what is saved for the first time has its whole life before it. */
+function isNew({ iat = 0, exp = 0 }: AdapterPayload, expiresIn = 0): boolean {
+  return exp - expiresIn <= iat
 }
 
 function expiryOf(now: Date, expiresIn: number | undefined): Date | null {

@@ -1,27 +1,48 @@
 import { decodeJwt } from 'jose'
-import { errors, interactionPolicy, type KoaContextWithOIDC } from 'oidc-provider'
+import { type Client, errors, interactionPolicy, type KoaContextWithOIDC } from 'oidc-provider'
 import { isSessionEnded } from '../members/member.ts'
-import type { MemberAccount } from './account.ts'
+import { isClaimAllowed, type MemberAccount } from './account.ts'
 import { acrCheck } from './acr.ts'
+import { contentOf } from './grant-content.ts'
 
 const { Check, Prompt, base } = interactionPolicy
 
-/** What an authorization request must pass. On top of the engine's own checks: the session counts, and is the right member's. */
+/**
+ * What an authorization request must pass. On top of the engine's own checks: the session counts and is the right
+ * member's, and consent covers each connection whose linked accounts the client may see.
+ */
 export function promptPolicy(): interactionPolicy.DefaultPolicy {
   const policy = base()
-  const check = new Check(
-    'session_ended',
-    'End-User authentication is required',
-    'login_required',
-    isSessionOver,
-  )
   const login = policy.get('login')
-  login?.checks.add(check)
+  login?.checks.add(
+    new Check('session_ended', 'End-User authentication is required', 'login_required', isSessionOver),
+  )
   login?.checks.add(new Check('hint', 'another End-User is expected', 'login_required', refuseAnotherMember))
   login?.checks.add(acrCheck())
+  const consent = policy.get('consent')
+  for (const reason of ['native_client_prompt', 'op_claims_missing']) consent?.checks.remove(reason)
+  for (const check of consentChecks()) consent?.checks.add(check)
   // Initiating User Registration via OpenID Connect 1.0 section 4: prompt=create.
   policy.add(new Prompt({ name: 'create', requestable: true }), 0)
   return policy
+}
+
+function consentChecks(): interactionPolicy.Check[] {
+  return [
+    new Check('native_client_prompt', 'native clients require End-User interaction', isUnprovedNativeClient),
+    new Check(
+      'op_claims_missing',
+      'requested claims not granted',
+      (ctx) => missingClaims(ctx).length > 0,
+      (ctx) => ({ missingOIDCClaims: missingClaims(ctx) }),
+    ),
+    new Check(
+      'connections_missing',
+      'linked accounts of a connection not granted',
+      (ctx) => missingConnections(ctx).length > 0,
+      (ctx) => ({ missingConnections: missingConnections(ctx) }),
+    ),
+  ]
 }
 
 /**
@@ -44,4 +65,39 @@ function refuseAnotherMember({ oidc: { params = {}, session, result } }: KoaCont
   if (result?.login && typeof hint === 'string' && decodeJwt(hint).sub !== session?.accountId)
     throw new errors.LoginRequired('another End-User has signed in')
   return Check.NO_NEED_TO_PROMPT
+}
+
+/**
+ * RFC 8252 section 8.6: any application of the device can answer for a native client, whatever was allowed before and
+ * whoever decided to skip consent; only a claimed https address proves which one it is.
+ */
+function isUnprovedNativeClient({ oidc: { client, params = {}, result } }: KoaContextWithOIDC): boolean {
+  const { redirect_uri: uri, response_type: type } = params
+  const proved = typeof uri === 'string' && URL.parse(uri)?.protocol === 'https:'
+  return client?.applicationType === 'native' && type !== 'none' && !proved && !result?.consent
+}
+
+/** About the sign-in itself: in an ID token whether or not it was asked for, and nothing to consent to. */
+const protocolClaims = new Set(['sub', 'sid', 'auth_time', 'acr', 'amr', 'iss'])
+
+/** What the client may not have, nobody is asked for. */
+function missingClaims({ oidc }: KoaContextWithOIDC): string[] {
+  const { client, entities, requestParamClaims } = oidc
+  const had = new Set(entities.Grant?.getOIDCClaimsEncountered())
+  return [...requestParamClaims].filter(
+    (claim) => !had.has(claim) && !protocolClaims.has(claim) && client && isClaimAllowed(client, claim),
+  )
+}
+
+/** Consent names the connections; one the client was allowed since is asked for, and until then not disclosed. */
+function missingConnections({ oidc }: KoaContextWithOIDC): string[] {
+  const { client, entities, requestParamOIDCScopes: scopes, requestParamClaims: claims } = oidc
+  if (!client || client.first_party === true) return []
+  if (!scopes.has('linked_accounts') && !claims.has('linked_accounts')) return []
+  const had = entities.Grant ? contentOf(entities.Grant).connections : []
+  return allowedConnections(client).filter((id) => !had.includes(id))
+}
+
+function allowedConnections({ allowed_connections: allowed }: Client): string[] {
+  return Array.isArray(allowed) ? allowed : []
 }

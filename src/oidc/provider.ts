@@ -6,8 +6,8 @@ import type { Outbound } from '../http/outbound.ts'
 import type { Logger } from '../telemetry/logger.ts'
 import { compareDigests } from './client-authentication.ts'
 import { type EngineData, type EngineDeps, engineConfiguration } from './configuration.ts'
-import { replayDetection } from './dpop.ts'
 import { replayGuard } from './ephemeral-adapter.ts'
+import { noteGrantUse } from './grant.ts'
 
 export interface Engine {
   provider: Provider
@@ -24,8 +24,16 @@ export function buildEngine(data: EngineData, deps: EngineDeps & { log: Logger; 
 
   compareDigests(provider, deps)
   // The engine's own check looks first and stores after: two presentations at once would both be first.
-  provider.ReplayDetection.unique = replayDetection(provider, replayGuard(deps.store, deps.now), deps.now)
+  provider.ReplayDetection.unique = replayGuard(deps.store, deps.now)
 
+  // Not waited for: the answer does not depend on it.
+  provider.on('grant.success', ({ oidc }) => {
+    const grantId = oidc.entities.Grant?.jti
+    if (!grantId) return
+    noteGrantUse(deps.db, grantId, deps.now()).catch((err: unknown) =>
+      deps.log.warn({ err }, 'the use of a grant was not written down'),
+    )
+  })
   // Without a listener an unexpected exception would leave no trace.
   provider.on('server_error', (_ctx, error) => deps.log.error({ err: error }, 'engine failed'))
   return { provider, middleware: mount(provider) as unknown as HttpMiddleware }
