@@ -1,5 +1,6 @@
 import Router from '@koa/router'
 import Koa from 'koa'
+import type { JWKS } from 'oidc-provider'
 import type { Config } from './config/config.ts'
 import { createOidcConnector } from './connections/oidc.ts'
 import { auditSink } from './events/audit.ts'
@@ -26,6 +27,7 @@ import { createPasswordHasher, type HashCost } from './members/credentials/passw
 import { type EmailCodes, emailCodes } from './members/email-code.ts'
 import { memberMail } from './members/mail.ts'
 import { accountReturnPath, accountSignInUrl, accountSignOutUrl } from './oidc/clients/account-client.ts'
+import type { EngineData } from './oidc/configuration.ts'
 import { type EngineHolder, startEngine } from './oidc/engine.ts'
 import type { KeyPolicy } from './oidc/keys/plan.ts'
 import { refuseOtherMethods } from './oidc/methods.ts'
@@ -76,7 +78,7 @@ export async function createApp(resources: Resources): Promise<App> {
   const engine = await startEngine({
     ...{ db, sealer, random, now, log, policy: keyPolicy(config) },
     build: (jwks) =>
-      buildEngine({ issuer, cookieKeys: config.COOKIE_KEYS, jwks }, { db, store, now, log, fetch }),
+      buildEngine(engineData(config, jwks), { db, store, now, log, fetch }),
   })
   const { provider } = engine
 
@@ -121,6 +123,16 @@ export async function createApp(resources: Resources): Promise<App> {
     await Promise.all([engine.stop(), dispatcher.stop()])
   }
   return { koa, dispatcher, engine, stop }
+}
+
+function engineData(config: Config, jwks: JWKS): EngineData {
+  const { CLIENT_CERTIFICATE_HEADER: certificate, CLIENT_CERTIFICATE_VERIFIED_HEADER: verified } = config
+  return {
+    issuer: config.ISSUER,
+    cookieKeys: config.COOKIE_KEYS,
+    jwks,
+    certificateHeaders: certificate === undefined ? undefined : { certificate, verified },
+  }
 }
 
 function keyPolicy(config: Config): KeyPolicy {

@@ -1,20 +1,21 @@
-import { hkdfSync } from 'node:crypto'
 import { type Client, type Configuration, errors, type FindAccount, type JWKS } from 'oidc-provider'
 import type { Db } from '../store/db.ts'
 import type { Ephemeral } from '../store/ephemeral.ts'
 import { findMemberAccount, signInTime } from './account.ts'
 import { acrValues } from './acr.ts'
 import { engineAdapter } from './adapter.ts'
-import { assertClientAssertion, fapiProfile, isFapi } from './client-authentication.ts'
+import { assertionRules, fapiProfile, isFapi } from './client-authentication.ts'
 import { accountClient, accountClientId } from './clients/account-client.ts'
 import { type ClientProfile, profileFaults } from './clients/profile.ts'
+import { dPoP } from './dpop.ts'
 import { clockToleranceSeconds } from './ephemeral-adapter.ts'
 import { renderEngineError } from './error-page.ts'
 import { extraParams } from './extra-params.ts'
 import { loadExistingGrant } from './grant.ts'
+import { type CertificateHeaders, mutualTls } from './mutual-tls.ts'
 import { signedOutPage, signOutPage } from './pages.ts'
 import { promptPolicy } from './prompt-policy.ts'
-import { assertRequestObject } from './request-object.ts'
+import { requestObjectRules } from './request-object.ts'
 import { resourceIndicators } from './resources.ts'
 import { routes } from './routes.ts'
 import { scopeClaims } from './scope-claims.ts'
@@ -23,6 +24,8 @@ export interface EngineData {
   issuer: string
   cookieKeys: string[]
   jwks: JWKS
+  /** Where the proxy in front says who has proved a key over TLS; unset, nobody has. */
+  certificateHeaders?: CertificateHeaders | undefined
 }
 
 export interface EngineDeps {
@@ -73,8 +76,8 @@ const enabledJWA = {
 } satisfies Configuration['enabledJWA']
 
 function features(
-  { issuer, cookieKeys }: EngineData,
-  { db }: EngineDeps,
+  { issuer, cookieKeys, certificateHeaders }: EngineData,
+  { db, now }: EngineDeps,
   findAccount: FindAccount,
 ): Configuration['features'] {
   return {
@@ -84,17 +87,13 @@ function features(
     clientCredentials: { enabled: true },
     resourceIndicators: resourceIndicators(db),
     pushedAuthorizationRequests: { enabled: true },
-    requestObjects: { enabled: true, assertJwtClaimsAndHeader: assertRequestObject },
+    requestObjects: { enabled: true, assertJwtClaimsAndHeader: requestObjectRules(now) },
     jwtResponseModes: { enabled: true },
     jwtUserinfo: { enabled: true },
     jwtIntrospection: { enabled: true },
     fapi: { enabled: true, profile: fapiProfile },
-    dPoP: {
-      enabled: true,
-      // RFC 9449 section 8: the same on every process; a client that has an older one is told the new one.
-      nonceSecret: Buffer.from(hkdfSync('sha256', cookieKeys[0] ?? '', issuer, 'hitotsu dpop nonce v1', 32)),
-      requireNonce: ({ oidc }) => oidc.client?.require_dpop_nonce === true,
-    },
+    dPoP: dPoP(issuer, cookieKeys[0] ?? '', now),
+    mTLS: mutualTls(certificateHeaders),
     revocation: { enabled: true },
     introspection: {
       enabled: true,
@@ -112,24 +111,33 @@ function features(
  * The engine keeps these under the names they have here; only its own metadata gets camel-case names. The profile was
  * checked at registration; a row that was changed behind our back is refused here all the same.
  */
-const extraClientMetadata = {
-  properties: [
-    'profile',
-    'require_pkce',
-    'require_dpop_nonce',
-    'first_party',
-    'allowed_connections',
-    'allowed_claims',
-    'allowed_resources',
-    'client_name#en',
-  ],
-  validator(_ctx, key, value, metadata) {
-    if (key !== 'profile' || metadata.client_id === accountClientId) return
-    const faults = profileFaults(value as ClientProfile, metadata)
-    const text = faults.map(({ field, reason }) => `${field}: ${reason}`).join('; ')
-    if (text) throw new errors.InvalidClientMetadata(text)
-  },
-} satisfies Configuration['extraClientMetadata']
+const ownMetadata = [
+  'profile',
+  'require_pkce',
+  'require_dpop_nonce',
+  'first_party',
+  'allowed_connections',
+  'allowed_claims',
+  'allowed_resources',
+  'client_name#en',
+]
+
+/** What the engine would drop without mutual TLS, and with it what the client's tokens are bound to. */
+const boundToCertificate = 'tls_client_certificate_bound_access_tokens'
+
+function extraClientMetadata(hasMutualTls: boolean): NonNullable<Configuration['extraClientMetadata']> {
+  return {
+    properties: hasMutualTls ? ownMetadata : [...ownMetadata, boundToCertificate],
+    validator(_ctx, key, value, metadata) {
+      if (key === boundToCertificate && value)
+        throw new errors.InvalidClientMetadata('there is no mutual TLS here to bind tokens with')
+      if (key !== 'profile' || metadata.client_id === accountClientId) return
+      const faults = profileFaults(value as ClientProfile, metadata)
+      const text = faults.map(({ field, reason }) => `${field}: ${reason}`).join('; ')
+      if (text) throw new errors.InvalidClientMetadata(text)
+    },
+  }
+}
 
 /** The engine's options as data, each with the reason where it is not the engine's default. */
 export function engineConfiguration(data: EngineData, deps: EngineDeps): Configuration {
@@ -155,13 +163,13 @@ export function engineConfiguration(data: EngineData, deps: EngineDeps): Configu
     ...claims,
     acrValues: [...acrValues],
     enabledJWA,
-    extraClientMetadata,
+    extraClientMetadata: extraClientMetadata(data.certificateHeaders !== undefined),
     extraParams: [...extraParams],
 
     // RFC 9700 section 2.1.2: the implicit grant is left out; `none` is for our own pages.
     responseTypes: ['code', 'none'],
     clientAuthMethods: ['client_secret_basic', 'client_secret_post', 'private_key_jwt', 'none'],
-    assertJwtClientAuthClaimsAndHeader: assertClientAssertion,
+    assertJwtClientAuthClaimsAndHeader: assertionRules(now),
     // RFC 9700 section 2.1.1: PKCE, but for a confidential client that an administrator let go without.
     pkce: { required: (_ctx, client) => usesCode(client) && client.require_pkce !== false },
     clientBasedCORS: (_ctx, origin, client) => isOwnOrigin(client, origin),

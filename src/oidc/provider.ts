@@ -6,6 +6,7 @@ import type { Outbound } from '../http/outbound.ts'
 import type { Logger } from '../telemetry/logger.ts'
 import { compareDigests } from './client-authentication.ts'
 import { type EngineData, type EngineDeps, engineConfiguration } from './configuration.ts'
+import { replayDetection } from './dpop.ts'
 import { replayGuard } from './ephemeral-adapter.ts'
 import { noteGrantUse } from './grant.ts'
 
@@ -24,7 +25,7 @@ export function buildEngine(data: EngineData, deps: EngineDeps & { log: Logger; 
 
   compareDigests(provider, deps)
   // The engine's own check looks first and stores after: two presentations at once would both be first.
-  provider.ReplayDetection.unique = replayGuard(deps.store, deps.now)
+  provider.ReplayDetection.unique = replayDetection(provider, replayGuard(deps.store, deps.now), deps.now)
 
   // Not waited for: the answer does not depend on it.
   provider.on('grant.success', ({ oidc }) => {
