@@ -1,3 +1,4 @@
+import type { Middleware } from 'koa'
 import type { KoaContextWithOIDC } from 'oidc-provider'
 import type { HttpContext } from '../http/context.ts'
 import { render } from '../http/render.ts'
@@ -13,6 +14,20 @@ export function signOutPage(koaContext: KoaContextWithOIDC, form: string): void 
 
 export function signedOutPage(koaContext: KoaContextWithOIDC): void {
   render(shellContext(koaContext), 'oidc/signed-out', { clientName: nameOf(koaContext) })
+}
+
+/** How the engine writes a page that sends a form on: an answer to a relying party, or a change of accounts to itself. */
+const engineForm = /<form method="post" (action="[^"]*")>\s*((?:<input type="hidden" [^>]*>\s*)*)<noscript>/
+
+/**
+ * OAuth 2.0 Form Post Response Mode section 2: the engine's page, in the member's language and with a button for browsers
+ * without scripts. What it sends is the engine's own, escaped by the engine; a page of another form is left as it is.
+ */
+export const formPostPage: Middleware = async (koaContext, next) => {
+  await next()
+  const ctx = koaContext as unknown as HttpContext & KoaContextWithOIDC
+  const [, action, inputs] = (typeof ctx.body === 'string' && engineForm.exec(ctx.body)) || []
+  if (action) render(ctx, 'oidc/form-post', { action, inputs, clientName: nameOf(ctx) })
 }
 
 function nameOf(ctx: KoaContextWithOIDC): string | undefined {

@@ -8,6 +8,8 @@ import { compareDigests } from './client-authentication.ts'
 import { type EngineData, type EngineDeps, engineConfiguration } from './configuration.ts'
 import { replayDetection } from './dpop.ts'
 import { replayGuard } from './ephemeral-adapter.ts'
+import { echoInteractionId } from './interaction-id.ts'
+import { formPostPage } from './pages.ts'
 import { noteGrantUse } from './grant.ts'
 
 export interface Engine {
@@ -23,6 +25,8 @@ export function buildEngine(data: EngineData, deps: EngineDeps & { log: Logger; 
   })
   pinOrigin(provider, data.issuer)
 
+  provider.use(echoInteractionId)
+  provider.use(formPostPage)
   compareDigests(provider, deps)
   // The engine's own check looks first and stores after: two presentations at once would both be first.
   provider.ReplayDetection.unique = replayDetection(provider, replayGuard(deps.store, deps.now), deps.now)
