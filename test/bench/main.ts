@@ -1,4 +1,5 @@
-import { writeFile } from 'node:fs/promises'
+import { mkdir, writeFile } from 'node:fs/promises'
+import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { flows } from './flows.ts'
 import { measure, type Plan, type Row } from './measure.ts'
@@ -21,15 +22,18 @@ Measures this server on PostgreSQL and Redis against a bare oidc-provider in mem
   --quick           short rounds
   --out FILE        writes the figures as JSON
   --only NAME       one of ${flows.map(({ name }) => name).join(', ')}; may be repeated
-  --profile FOLDER  writes a CPU profile of this server there`
+  --profile FOLDER  writes CPU profiles of both servers there`
 
 async function main(): Promise<void> {
-  const plan: Plan = values.quick ? { rounds: 3, seconds: 0.7 } : { rounds: 5, seconds: 2 }
+  const plan: Plan = {
+    ...(values.quick ? { rounds: 3, seconds: 0.7 } : { rounds: 5, seconds: 2 }),
+    profiles: values.profile && resolve(values.profile),
+  }
+  if (plan.profiles) await mkdir(plan.profiles, { recursive: true })
   const chosen = flows.filter(({ name }) => !values.only || values.only.includes(name))
   const stores = await openStores()
   try {
-    const execArgv = values.profile ? ['--cpu-prof', `--cpu-prof-dir=${values.profile}`] : []
-    const { ours, bare } = await startSides(stores, execArgv)
+    const { ours, bare } = await startSides(stores)
     const rows: Row[] = []
     for (const flow of chosen) {
       rows.push(await measure(flow, ours, bare, stores, plan))

@@ -1,9 +1,11 @@
+import { join } from 'node:path'
 import type { Flow } from './flows.ts'
 import { applyLoad } from './load.ts'
 import type { Side } from './sides.ts'
 import type { Counts, Stores } from './stores.ts'
 
 export interface Figures {
+  requests: number
   rps: number
   p50_ms: number
   p99_ms: number
@@ -31,6 +33,8 @@ export interface Row {
 export interface Plan {
   rounds: number
   seconds: number
+  /** Where CPU profiles are to be written, one for each flow and side. */
+  profiles?: string | undefined
 }
 
 interface Round {
@@ -45,7 +49,7 @@ export async function measure(
   ours: Side,
   bare: Side,
   stores: Stores,
-  { rounds, seconds }: Plan,
+  { rounds, seconds, profiles }: Plan,
 ): Promise<Row> {
   const counts: { statements: Counts; commands: Counts }[] = []
   const workersOf = { ours: await flow.prepare(ours), bare: await flow.prepare(bare) }
@@ -62,12 +66,17 @@ export async function measure(
   await run(bare)
   await run(ours)
   counts.length = 0
+  if (profiles) await Promise.all([ours, bare].map((side) => side.process.beginProfile()))
 
   const pairs: { ours: Round; bare: Round }[] = []
   for (let i = 0; i < rounds; i += 1) {
     const first = await run(i % 2 === 0 ? ours : bare)
     const second = await run(i % 2 === 0 ? bare : ours)
     pairs.push(i % 2 === 0 ? { ours: first, bare: second } : { ours: second, bare: first })
+  }
+  if (profiles) {
+    for (const { name, process } of [ours, bare])
+      await process.endProfile(join(profiles, `${flow.name}-${name}.cpuprofile`))
   }
   const ratios = pairs.map((pair) => pair.ours.rps / pair.bare.rps)
   const requests = pairs.reduce((sum, pair) => sum + pair.ours.latenciesMs.length, 0)
@@ -106,6 +115,7 @@ function figures(rounds: Round[], { rssMb }: { rssMb: number }): Figures {
   const at = (share: number) =>
     latencies[Math.min(latencies.length - 1, Math.floor(latencies.length * share))] ?? 0
   return {
+    requests: latencies.length,
     rps: median(rounds.map(({ rps }) => rps)),
     p50_ms: at(0.5),
     p99_ms: at(0.99),

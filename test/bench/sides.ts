@@ -26,7 +26,7 @@ export const resource = 'https://api.example.com'
 const clientCount = 250
 const memberCount = 100
 
-export async function startSides(stores: Stores, execArgv: string[]): Promise<{ ours: Side; bare: Side }> {
+export async function startSides(stores: Stores): Promise<{ ours: Side; bare: Side }> {
   const secretKey = randomBytes(32).toString('hex')
   const hasher = createPasswordHasher(2)
   const passwordHash = await hasher.hash(password)
@@ -49,7 +49,7 @@ export async function startSides(stores: Stores, execArgv: string[]): Promise<{ 
   const staticClients = [...clients, ...machines].map(staticClient)
   const setup: BareSetup = { port: barePort, clients: staticClients, passwordHash, resource }
   const bare = await startProcess('./bare.ts', setup)
-  const ours = await startProcess('./ours.ts', environment, execArgv)
+  const ours = await startProcess('./ours.ts', environment)
   return {
     ours: { name: 'ours', issuer, clients, machines, emails, process: ours },
     bare: { name: 'bare', issuer: `http://127.0.0.1:${barePort}`, clients, machines, emails, process: bare },
