@@ -1,4 +1,4 @@
-import type { HttpMiddleware } from './context.ts'
+import type { HttpContext, HttpMiddleware } from './context.ts'
 
 /** Asks one dependency; rejects when it cannot serve. */
 export type Probe = () => Promise<unknown>
@@ -11,8 +11,7 @@ const patienceMs = 2_000
  * `draining` while the process ends. Before the host check, because load balancers ask by address.
  */
 export function health(probes: Record<string, Probe>, isDraining: () => boolean): HttpMiddleware {
-  return async (ctx, next) => {
-    if (ctx.path !== '/livez' && ctx.path !== '/readyz') return next()
+  const answer = async (ctx: HttpContext) => {
     ctx.set('Cache-Control', 'no-store')
     if (ctx.path === '/livez') {
       ctx.body = { status: 'ok' }
@@ -25,6 +24,7 @@ export function health(probes: Record<string, Probe>, isDraining: () => boolean)
     ctx.status = failing.length > 0 ? 503 : 200
     ctx.body = failing.length > 0 ? { status: 'unavailable', failing } : { status: 'ok' }
   }
+  return (ctx, next) => (ctx.path === '/livez' || ctx.path === '/readyz' ? answer(ctx) : next())
 }
 
 async function inTime(probe: Probe): Promise<void> {

@@ -18,7 +18,7 @@ const policy = [
  * and upstreams that may redirect again. Forms are guarded by escaping and by the CSRF check instead.
  */
 export function securityHeaders(issuer: string): HttpMiddleware {
-  const headers = {
+  const headers = Object.entries({
     'Content-Security-Policy': policy,
     // RFC 9700 section 4.16: a page that could grant something is never shown inside another page.
     'X-Frame-Options': 'DENY',
@@ -30,9 +30,9 @@ export function securityHeaders(issuer: string): HttpMiddleware {
     ...(issuer.startsWith('https:') && {
       'Strict-Transport-Security': 'max-age=31536000; includeSubDomains',
     }),
-  }
+  })
   return (ctx, next) => {
-    ctx.set(headers)
+    for (const [name, value] of headers) ctx.res.setHeader(name, value)
     return next()
   }
 }
