@@ -32,12 +32,14 @@ import { type EngineHolder, startEngine } from './oidc/engine.ts'
 import type { KeyPolicy } from './oidc/keys/plan.ts'
 import { refuseOtherMethods } from './oidc/methods.ts'
 import { buildEngine } from './oidc/provider.ts'
+import { rememberRecent } from './oidc/recent.ts'
 import { serviceRoutes } from './oidc/services.routes.ts'
 import { readSession } from './oidc/session.ts'
 import { Problem } from './problem.ts'
 import type { Random } from './security/random.ts'
 import { createSealer } from './security/seal.ts'
-import type { Db } from './store/db.ts'
+import { openChanges } from './store/changes.ts'
+import { announceChanges, type Db } from './store/db.ts'
 import type { Ephemeral } from './store/ephemeral.ts'
 import type { Logger } from './telemetry/logger.ts'
 
@@ -75,10 +77,12 @@ export async function createApp(resources: Resources): Promise<App> {
   const connector = createOidcConnector({ sealer, fetch, now })
   const signInUrl = accountSignInUrl(issuer)
 
+  const changes = await openChanges(store, (err) => log.warn({ err }, 'a change was not announced'))
+  announceChanges(db, ({ topic, id }) => void changes.announce(topic, id))
+  const recent = rememberRecent(db, changes, now)
   const engine = await startEngine({
     ...{ db, sealer, random, now, log, policy: keyPolicy(config) },
-    build: (jwks) =>
-      buildEngine(engineData(config, jwks), { db, store, now, log, fetch }),
+    build: (jwks) => buildEngine(engineData(config, jwks), { db, store, recent, now, log, fetch }),
   })
   const { provider } = engine
 

@@ -4,6 +4,8 @@ import { createOutbound } from '../http/outbound.ts'
 import { type NewClient, type ParsedClient, toMetadata } from '../oidc/clients/new-client.ts'
 import { type ClientProfile, profileFaults } from '../oidc/clients/profile.ts'
 import { buildEngine } from '../oidc/provider.ts'
+import { rememberRecent } from '../oidc/recent.ts'
+import { openChanges } from '../store/changes.ts'
 import { openDb } from '../store/db.ts'
 import { openEphemeral } from '../store/ephemeral.ts'
 import { createLogger } from '../telemetry/logger.ts'
@@ -83,9 +85,11 @@ async function openEngine(): Promise<{ provider: Provider; close(): Promise<void
   const db = openDb('postgresql://unused.invalid/unused', 1)
   const store = await openEphemeral({})
   const fetch = createOutbound([])
+  const now = () => new Date(0)
+  const recent = rememberRecent(db, await openChanges(store, () => {}), now)
   const { provider } = buildEngine(
     { issuer: 'https://unused.invalid', cookieKeys: ['unused'], jwks: { keys: [key] } },
-    { db, store, fetch, now: () => new Date(0), log: createLogger('silent') },
+    { db, store, recent, fetch, now, log: createLogger('silent') },
   )
   return {
     provider,

@@ -24,11 +24,14 @@ export interface EventData {
   'link.declined': { connectionId: string }
   'grant.given': { clientId: string; scopes: readonly string[] }
   'grant.revoked': { clientId: string }
-  'client.created': { clientId: string; profile: string; firstParty: boolean }
-  'client.updated': { clientId: string; profile: string; firstParty: boolean }
+  'client.created': { clientId: string; profile: string; firstParty: boolean; by?: 'registration' }
+  'client.updated': { clientId: string; profile: string; firstParty: boolean; by?: 'registration' }
+  'client.deleted': { clientId: string; by: 'registration' }
   'client.secret_rotated': { clientId: string }
   'client.disabled': { clientId: string }
   'client.enabled': { clientId: string }
+  'registration_token.created': { label: string }
+  'registration_token.revoked': { label: string }
   'connection.created': { connectionId: string }
   'connection.disabled': { connectionId: string }
   'connection.enabled': { connectionId: string }

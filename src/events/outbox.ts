@@ -1,4 +1,5 @@
-import type { Db, Tx } from '../store/db.ts'
+import { type Db, noteChange, type Tx } from '../store/db.ts'
+import { changesOf } from './changes.ts'
 import { type DomainEvent, type EventType, type SinkName, type StoredEvent, sinksOf } from './event.ts'
 
 /** A delivery is claimed for this long; a process that dies in the middle of one leaves it to the others after that. */
@@ -14,7 +15,8 @@ export interface Claim {
 }
 
 /** Writes what happened in the caller's transaction: it is told exactly when the change itself is kept. */
-export async function recordEvent(tx: Tx, { type, memberId, data }: DomainEvent, now: Date): Promise<void> {
+export async function recordEvent(tx: Tx, event: DomainEvent, now: Date): Promise<void> {
+  const { type, memberId, data } = event
   await tx.event.create({
     data: {
       type,
@@ -26,6 +28,7 @@ export async function recordEvent(tx: Tx, { type, memberId, data }: DomainEvent,
       },
     },
   })
+  for (const change of changesOf(event)) noteChange(tx, change)
 }
 
 /** The same for what happened to many at once, in two statements however many they are. */
@@ -49,6 +52,7 @@ export async function recordEvents(tx: Tx, events: readonly DomainEvent[], now: 
       })),
     ),
   })
+  for (const change of events.flatMap(changesOf)) noteChange(tx, change)
 }
 
 /**

@@ -1,8 +1,16 @@
-import type { Account, AccountClaims, Client, FindAccount, KoaContextWithOIDC } from 'oidc-provider'
+import type {
+  Account,
+  AccountClaims,
+  Client,
+  FindAccount,
+  KoaContextWithOIDC,
+  UnknownObject,
+} from 'oidc-provider'
 import { findActiveMember, isSessionEnded } from '../members/member.ts'
 import type { Db } from '../store/db.ts'
 import type { Member } from '../store/generated/client.ts'
 import { contentOf } from './grant-content.ts'
+import { mayBeRecent, type Recent } from './recent.ts'
 import { scopeClaims } from './scope-claims.ts'
 
 export interface MemberAccount extends Account {
@@ -13,10 +21,10 @@ export interface MemberAccount extends Account {
  * The single authority on who a token or session speaks for: asked at every grant, refresh and userinfo request. A
  * member who was suspended or deleted is not found; nor is one for a token of a session that was ended.
  */
-export function findMemberAccount(db: Db): FindAccount {
+export function findMemberAccount(db: Db, { members }: Recent): FindAccount {
   return async (ctx, sub, token): Promise<MemberAccount | undefined> => {
     if (!/^[0-9a-f-]{36}$/.test(sub)) return undefined
-    const member = await findActiveMember(db, sub)
+    const member = await (mayBeRecent() ? members.get(sub) : findActiveMember(db, sub))
     if (!member) return undefined
     if (token && isSessionEnded(member, new Date(signedInAt(token) * 1000))) return undefined
     return {
@@ -34,10 +42,13 @@ function signedInAt(token: NonNullable<Parameters<FindAccount>[2]>): number {
   return typeof authTime === 'number' ? authTime : token.iat
 }
 
-/** RFC 9470 section 6.2: an access token carries the time of the sign-in, for whoever introspects it and for us. */
-export function signInTime({ oidc: { entities } }: KoaContextWithOIDC): Record<string, number> | undefined {
-  const { authTime } = entities.RefreshToken ?? entities.AuthorizationCode ?? {}
-  return typeof authTime === 'number' ? { auth_time: authTime } : undefined
+/**
+ * RFC 9470 section 6.2, RFC 9068 section 2.2.1: an access token carries when and how its member signed in, for whoever
+ * reads or introspects it; the time is for us as well.
+ */
+export function signInFacts({ oidc: { entities } }: KoaContextWithOIDC): UnknownObject | undefined {
+  const { authTime, acr } = entities.RefreshToken ?? entities.AuthorizationCode ?? entities.DeviceCode ?? {}
+  return typeof authTime === 'number' ? { auth_time: authTime, ...(acr && { acr }) } : undefined
 }
 
 async function memberClaims(

@@ -1,42 +1,45 @@
 import { type Adapter, type AdapterFactory, errors } from 'oidc-provider'
 import { type Db, isDbUnavailable } from '../store/db.ts'
 import { type Ephemeral, StoreUnavailable } from '../store/ephemeral.ts'
-import { findClientMetadata } from './clients/client.ts'
 import { grantAdapter, refreshTokenAdapter } from './durable-adapter.ts'
 import { ephemeralAdapter } from './ephemeral-adapter.ts'
+import type { Recent } from './recent.ts'
+import {
+  clientAdapter,
+  initialAccessTokenAdapter,
+  registrationAccessTokenAdapter,
+} from './registration-adapter.ts'
+
+export interface AdapterDeps {
+  db: Db
+  store: Ephemeral
+  recent: Recent
+  now: () => Date
+}
 
 /**
  * Where each of the engine's models lives: what must never be lost in PostgreSQL, the rest in the ephemeral store.
  * A store that cannot be reached is told as such: 503, try again.
  */
-export function engineAdapter(db: Db, store: Ephemeral, now: () => Date): AdapterFactory {
-  return (model) => answering503(select(model, db, store, now))
+export function engineAdapter({ db, store, recent, now }: AdapterDeps): AdapterFactory {
+  return (model) => answering503(select(model, { db, store, recent, now }))
 }
 
-function select(model: string, db: Db, store: Ephemeral, now: () => Date): Adapter {
+function select(model: string, { db, store, recent, now }: AdapterDeps): Adapter {
   switch (model) {
     case 'Grant':
-      return grantAdapter(db, now)
+      return grantAdapter(db, recent, now)
     case 'RefreshToken':
       return refreshTokenAdapter(db, now)
     case 'Client':
-      return { ...readOnly, find: (id) => findClientMetadata(db, id, now()) }
+      return clientAdapter(db, now)
+    case 'InitialAccessToken':
+      return initialAccessTokenAdapter(db, now)
+    case 'RegistrationAccessToken':
+      return registrationAccessTokenAdapter(db, now)
     default:
       return ephemeralAdapter(model, store, db, now)
   }
-}
-
-const unsupported = () => Promise.reject(new Error('the engine does not write this model'))
-
-/** Clients are written by administrators, never by the engine. */
-const readOnly: Adapter = {
-  upsert: unsupported,
-  find: unsupported,
-  findByUid: unsupported,
-  findByUserCode: unsupported,
-  consume: unsupported,
-  destroy: unsupported,
-  revokeByGrantId: unsupported,
 }
 
 function answering503(adapter: Adapter): Adapter {

@@ -1,12 +1,12 @@
 import { type Client, type Configuration, errors, type FindAccount, type JWKS } from 'oidc-provider'
-import type { Db } from '../store/db.ts'
-import type { Ephemeral } from '../store/ephemeral.ts'
-import { findMemberAccount, signInTime } from './account.ts'
+import { systemRandom } from '../security/random.ts'
+import { findMemberAccount, signInFacts } from './account.ts'
 import { acrValues } from './acr.ts'
-import { engineAdapter } from './adapter.ts'
+import { type AdapterDeps, engineAdapter } from './adapter.ts'
 import { assertionRules, fapiProfile, isFapi } from './client-authentication.ts'
 import { accountClient, accountClientId } from './clients/account-client.ts'
 import { type ClientProfile, profileFaults } from './clients/profile.ts'
+import { deviceFlow } from './device-flow.ts'
 import { dPoP } from './dpop.ts'
 import { clockToleranceSeconds } from './ephemeral-adapter.ts'
 import { renderEngineError } from './error-page.ts'
@@ -14,7 +14,9 @@ import { extraParams } from './extra-params.ts'
 import { loadExistingGrant } from './grant.ts'
 import { type CertificateHeaders, mutualTls } from './mutual-tls.ts'
 import { signedOutPage, signOutPage } from './pages.ts'
+import { pairwiseSubjects } from './pairwise.ts'
 import { promptPolicy } from './prompt-policy.ts'
+import { isRegistering, registrationFeatures } from './registration.ts'
 import { requestObjectRules } from './request-object.ts'
 import { resourceIndicators } from './resources.ts'
 import { routes } from './routes.ts'
@@ -28,11 +30,8 @@ export interface EngineData {
   certificateHeaders?: CertificateHeaders | undefined
 }
 
-export interface EngineDeps {
-  db: Db
-  store: Ephemeral
-  now: () => Date
-}
+/** What the engine stands on. */
+export type EngineDeps = AdapterDeps
 
 const minute = 60
 const day = 86_400
@@ -52,9 +51,9 @@ const claims = {
 } satisfies Configuration
 
 const ttl = {
-  AccessToken: 60 * minute,
+  AccessToken: (_ctx, { resourceServer }) => resourceServer?.accessTokenTTL ?? 60 * minute,
   AuthorizationCode: minute,
-  ClientCredentials: 10 * minute,
+  ClientCredentials: (_ctx, { resourceServer }) => resourceServer?.accessTokenTTL ?? 10 * minute,
   DeviceCode: 10 * minute,
   Grant: 400 * day,
   IdToken: 60 * minute,
@@ -77,7 +76,7 @@ const enabledJWA = {
 
 function features(
   { issuer, cookieKeys, certificateHeaders }: EngineData,
-  { db, now }: EngineDeps,
+  { recent, now }: EngineDeps,
   findAccount: FindAccount,
 ): Configuration['features'] {
   return {
@@ -85,7 +84,9 @@ function features(
     rpInitiatedLogout: { enabled: true, logoutSource: signOutPage, postLogoutSuccessSource: signedOutPage },
     claimsParameter: { enabled: true },
     clientCredentials: { enabled: true },
-    resourceIndicators: resourceIndicators(db),
+    ...registrationFeatures(systemRandom),
+    deviceFlow: deviceFlow(),
+    resourceIndicators: resourceIndicators(recent),
     pushedAuthorizationRequests: { enabled: true },
     requestObjects: { enabled: true, assertJwtClaimsAndHeader: requestObjectRules(now) },
     jwtResponseModes: { enabled: true },
@@ -119,6 +120,7 @@ const ownMetadata = [
   'allowed_connections',
   'allowed_claims',
   'allowed_resources',
+  'client_name#ja',
   'client_name#en',
 ]
 
@@ -142,10 +144,10 @@ function extraClientMetadata(hasMutualTls: boolean): NonNullable<Configuration['
 /** The engine's options as data, each with the reason where it is not the engine's default. */
 export function engineConfiguration(data: EngineData, deps: EngineDeps): Configuration {
   const { issuer, cookieKeys, jwks } = data
-  const { db, store, now } = deps
-  const findAccount = findMemberAccount(db)
+  const { db } = deps
+  const findAccount = findMemberAccount(db, deps.recent)
   return {
-    adapter: engineAdapter(db, store, now),
+    adapter: engineAdapter(deps),
     jwks,
     clients: [accountClient(issuer)],
     clientDefaults: {
@@ -158,7 +160,10 @@ export function engineConfiguration(data: EngineData, deps: EngineDeps): Configu
     routes,
     findAccount,
     loadExistingGrant: loadExistingGrant(db),
-    interactions: { policy: promptPolicy(), url: (_ctx, { uid }) => `/interaction/${uid}` },
+    subjectTypes: ['public', 'pairwise'],
+    pairwiseIdentifier: pairwiseSubjects(db, systemRandom, deps.now),
+    sectorIdentifierUriValidate: isRegistering,
+    interactions: { policy: promptPolicy(db), url: (_ctx, { uid }) => `/interaction/${uid}` },
 
     ...claims,
     acrValues: [...acrValues],
@@ -169,7 +174,7 @@ export function engineConfiguration(data: EngineData, deps: EngineDeps): Configu
     // RFC 9700 section 2.1.2: the implicit grant is left out; `none` is for our own pages.
     responseTypes: ['code', 'none'],
     clientAuthMethods: ['client_secret_basic', 'client_secret_post', 'private_key_jwt', 'none'],
-    assertJwtClientAuthClaimsAndHeader: assertionRules(now),
+    assertJwtClientAuthClaimsAndHeader: assertionRules(deps.now),
     // RFC 9700 section 2.1.1: PKCE, but for a confidential client that an administrator let go without.
     pkce: { required: (_ctx, client) => usesCode(client) && client.require_pkce !== false },
     clientBasedCORS: (_ctx, origin, client) => isOwnOrigin(client, origin),
@@ -182,8 +187,9 @@ export function engineConfiguration(data: EngineData, deps: EngineDeps): Configu
     // RFC 9700 section 4.14.2: rotation shows a stolen token by its second use. FAPI 2.0 section 5.3.2.1 (9): its
     // clients prove a key instead, and lose nothing when an answer gets lost.
     rotateRefreshToken: ({ oidc }) => !isFapi(oidc.client),
-    extraTokenClaims: signInTime,
-    expiresWithSession: (_ctx, code) => !code.scopes.has('offline_access'),
+    extraTokenClaims: signInFacts,
+    // A device is elsewhere than the browser that connected it, and knows nothing of that browser's session.
+    expiresWithSession: (_ctx, code) => code.kind !== 'DeviceCode' && !code.scopes.has('offline_access'),
     ttl,
     features: features(data, deps, findAccount),
     discovery: { prompt_values_supported: ['none', 'login', 'consent', 'create'] },

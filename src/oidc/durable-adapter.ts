@@ -1,13 +1,19 @@
-import { type Adapter, type AdapterPayload, errors } from 'oidc-provider'
+import { type Adapter, type AdapterPayload, errors, Provider } from 'oidc-provider'
 import { recordEvent } from '../events/outbox.ts'
 import { digest } from '../security/digest.ts'
-import { type Db, inTransaction } from '../store/db.ts'
+import { type Db, inTransaction, noteChange } from '../store/db.ts'
 import { Prisma } from '../store/generated/client.ts'
+import { grantUseSeconds } from './grant.ts'
+import { mayBeRecent, type Recent, readGrant } from './recent.ts'
 
 const notIndexed = async () => undefined
 
 /** Grants: what a member allowed a client. They outlive sessions and stores; deleting one ends every token of it. */
-export function grantAdapter(db: Db, now: () => Date): Adapter {
+export function grantAdapter(db: Db, recent: Recent, now: () => Date): Adapter {
+  const remove = async (id: string) => {
+    await db.grant.deleteMany({ where: { id } })
+    noteChange(db, { topic: 'grant', id })
+  }
   return {
     async upsert(id, payload, expiresIn) {
       const { accountId: memberId, clientId } = payload
@@ -22,31 +28,36 @@ export function grantAdapter(db: Db, now: () => Date): Adapter {
         if (count === 0)
           await tx.grant.create({ data: { ...update, id, memberId, clientId, createdAt: now() } })
         await recordEvent(tx, { type: 'grant.given', memberId, data: { clientId, scopes } }, now())
+        noteChange(tx, { topic: 'grant', id })
       })
     },
     async find(id) {
-      const row = await db.grant.findUnique({ where: { id } })
-      return row && !isOver(row.expiresAt, now()) ? fromJson(row.payload) : undefined
+      const stored = await (mayBeRecent() ? recent.grants.get(id) : readGrant(db, id))
+      return stored && !isOver(stored.expiresAt, now()) ? JSON.parse(stored.text) : undefined
     },
     findByUid: notIndexed,
     findByUserCode: notIndexed,
     consume: async () => {},
-    async destroy(id) {
-      await db.grant.deleteMany({ where: { id } })
-    },
-    async revokeByGrantId(grantId) {
-      await db.grant.deleteMany({ where: { id: grantId } })
-    },
+    destroy: remove,
+    revokeByGrantId: remove,
   }
 }
 
-/** Refresh tokens, kept under a digest: who reads the table cannot use what it holds. */
+/**
+ * Refresh tokens, kept under a digest: who reads the table cannot use what it holds. A rotation is one statement: the
+ * engine consumes the old token and saves the new one, and the first is done with the second, so that neither a crash
+ * nor a race comes between them.
+ */
 export function refreshTokenAdapter(db: Db, now: () => Date): Adapter {
+  /** What the request in hand has consumed, until it saves the successor. */
+  const consumed = new WeakMap<object, string>()
   return {
     async upsert(id, { jti: _token, ...payload }, expiresIn) {
       const { grantId } = payload
       if (!grantId) throw new Error('a refresh token belongs to a grant')
       const row = { grantId, payload: toJson(payload), expiresAt: expiryOf(now(), expiresIn) }
+      const used = Provider.ctx && consumed.get(Provider.ctx)
+      if (used) return rotate(db, used, { ...row, digest: digest(id) }, now())
       await db.refreshToken
         .upsert({ where: { digest: digest(id) }, create: { digest: digest(id), ...row }, update: row })
         .catch((error: unknown) => {
@@ -63,12 +74,8 @@ export function refreshTokenAdapter(db: Db, now: () => Date): Adapter {
     findByUid: notIndexed,
     findByUserCode: notIndexed,
     async consume(id) {
-      const where = { digest: digest(id), consumedAt: null }
-      const { count } = await db.refreshToken.updateMany({ where, data: { consumedAt: now() } })
-      if (count === 1) return
-      // RFC 9700 section 4.14.2: a rotated token used again ends the whole family, also when the two uses raced.
-      await db.grant.deleteMany({ where: { refreshTokens: { some: { digest: digest(id) } } } })
-      throw new errors.InvalidGrant('refresh token was already used')
+      if (!Provider.ctx) throw new Error('a refresh token is consumed by a request')
+      consumed.set(Provider.ctx, digest(id))
     },
     async destroy(id) {
       await db.refreshToken.deleteMany({ where: { digest: digest(id) } })
@@ -77,6 +84,32 @@ export function refreshTokenAdapter(db: Db, now: () => Date): Adapter {
     // given in other browsers. Where tokens are to end, their grant is deleted, and they go with it.
     revokeByGrantId: async () => {},
   }
+}
+
+interface NewRefreshToken {
+  digest: string
+  grantId: string
+  payload: Prisma.InputJsonObject
+  expiresAt: Date | null
+}
+
+/** @throws InvalidGrant when the old token was used before, or its grant is gone */
+async function rotate(db: Db, used: string, next: NewRefreshToken, now: Date): Promise<void> {
+  const noted = new Date(now.getTime() - grantUseSeconds * 1000)
+  const count = await db.$executeRaw`
+    WITH used AS (
+      UPDATE "RefreshToken" SET "consumedAt" = ${now} WHERE "digest" = ${used} AND "consumedAt" IS NULL RETURNING "grantId"
+    ), noted AS (
+      UPDATE "Grant" SET "lastUsedAt" = ${now} FROM used
+      WHERE "id" = used."grantId" AND ("lastUsedAt" IS NULL OR "lastUsedAt" < ${noted})
+    )
+    INSERT INTO "RefreshToken" ("digest", "grantId", "payload", "expiresAt")
+    SELECT ${next.digest}, used."grantId", ${JSON.stringify(next.payload)}::jsonb, ${next.expiresAt} FROM used`
+  if (count === 1) return
+  // RFC 9700 section 4.14.2: a rotated token used again ends the whole family, also when the two uses raced.
+  await db.grant.deleteMany({ where: { id: next.grantId } })
+  noteChange(db, { topic: 'grant', id: next.grantId })
+  throw new errors.InvalidGrant('refresh token was already used')
 }
 
 /** On the engine's clock: what is saved for the first time has its whole life before it. */

@@ -1,6 +1,6 @@
 import { type Adapter, type AdapterPayload, errors } from 'oidc-provider'
 import { digest } from '../security/digest.ts'
-import type { Db } from '../store/db.ts'
+import { type Db, noteChange } from '../store/db.ts'
 import type { Ephemeral } from '../store/ephemeral.ts'
 
 /** The engine accepts a stored entry this long after its `exp` (clockTolerance), so it is kept that much longer. */
@@ -29,6 +29,10 @@ export function ephemeralAdapter(model: string, store: Ephemeral, db: Db, now: (
 
   return {
     async upsert(id, payload, expiresIn) {
+      if (isTaken(model, payload) && !(await store.setIfAbsent(`${key(id)}:taken`, '1', consumedMarkSeconds)))
+        throw Object.assign(new errors.InvalidRequest('the code was already used'), {
+          name: 'AlreadyUsedError',
+        })
       const ttl = Math.max(1, Math.ceil(expiresIn ?? 0)) + clockToleranceSeconds
       // The entity before its pointers: a pointer never leads to nothing.
       await store.set(key(id), JSON.stringify(payload), ttl)
@@ -51,13 +55,24 @@ export function ephemeralAdapter(model: string, store: Ephemeral, db: Db, now: (
         throw new errors.InvalidRequestUri('request_uri was already used')
       // RFC 6749 section 4.1.2: a code used twice ends the tokens it gave, also when the two uses raced.
       const entity = await find(id)
-      if (entity?.grantId) await db.grant.deleteMany({ where: { id: entity.grantId } })
+      if (entity?.grantId) {
+        await db.grant.deleteMany({ where: { id: entity.grantId } })
+        noteChange(db, { topic: 'grant', id: entity.grantId })
+      }
       throw new errors.InvalidGrant(`${model} was already used`)
     },
     destroy: (id) => store.delete(key(id)),
     // Every use of a token reads its grant again, so deleting the grant has ended them all.
     revokeByGrantId: async () => {},
   }
+}
+
+/**
+ * Whether this is the moment in which somebody takes a user code, or turns it down: of any number who do so at once, one
+ * does. The engine only looks first. What follows, sign-in and consent, is theirs alone.
+ */
+function isTaken(model: string, { inFlight, accountId, error }: AdapterPayload): boolean {
+  return model === 'DeviceCode' && (inFlight ? !accountId && !error : error !== undefined)
 }
 
 /** RFC 7523 section 3 (7), RFC 9449 section 11.1: of any number of presentations of one `jti`, one is the first. */

@@ -14,7 +14,11 @@ const methods = {
   introspection: post,
   revocation: post,
   pushed_authorization_request: post,
+  // RFC 7591 section 3: not for browsers.
+  registration: ['POST'],
   end_session: read,
+  device_authorization: post,
+  code_verification: [...read, 'POST'],
 } satisfies Record<keyof typeof routes, string[]>
 
 const byPath = new Map<string, string[]>([

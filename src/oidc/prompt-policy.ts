@@ -1,9 +1,11 @@
 import { decodeJwt } from 'jose'
 import { type Client, errors, interactionPolicy, type KoaContextWithOIDC } from 'oidc-provider'
 import { isSessionEnded } from '../members/member.ts'
+import type { Db } from '../store/db.ts'
 import { isClaimAllowed, type MemberAccount } from './account.ts'
 import { acrCheck } from './acr.ts'
 import { contentOf } from './grant-content.ts'
+import { memberOfSubject } from './pairwise.ts'
 
 const { Check, Prompt, base } = interactionPolicy
 
@@ -11,13 +13,15 @@ const { Check, Prompt, base } = interactionPolicy
  * What an authorization request must pass. On top of the engine's own checks: the session counts and is the right
  * member's, and consent covers each connection whose linked accounts the client may see.
  */
-export function promptPolicy(): interactionPolicy.DefaultPolicy {
+export function promptPolicy(db: Db): interactionPolicy.DefaultPolicy {
   const policy = base()
   const login = policy.get('login')
   login?.checks.add(
     new Check('session_ended', 'End-User authentication is required', 'login_required', isSessionOver),
   )
-  login?.checks.add(new Check('hint', 'another End-User is expected', 'login_required', refuseAnotherMember))
+  login?.checks.add(
+    new Check('hint', 'another End-User is expected', 'login_required', refuseAnotherMember(db)),
+  )
   login?.checks.add(acrCheck())
   const consent = policy.get('consent')
   for (const reason of ['native_client_prompt', 'op_claims_missing']) consent?.checks.remove(reason)
@@ -60,11 +64,14 @@ function isSessionOver(ctx: KoaContextWithOIDC): boolean {
  * OpenID Connect Core 3.1.2.1, id_token_hint: when somebody else has signed in, the answer is an error. The engine
  * compares before the sign-in only, when it has verified the hint.
  */
-function refuseAnotherMember({ oidc: { params = {}, session, result } }: KoaContextWithOIDC): boolean {
-  const { id_token_hint: hint } = params
-  if (result?.login && typeof hint === 'string' && decodeJwt(hint).sub !== session?.accountId)
-    throw new errors.LoginRequired('another End-User has signed in')
-  return Check.NO_NEED_TO_PROMPT
+function refuseAnotherMember(db: Db) {
+  return async ({ oidc: { client, params = {}, session, result } }: KoaContextWithOIDC): Promise<boolean> => {
+    const { id_token_hint: hint } = params
+    if (!result?.login || typeof hint !== 'string' || !client) return Check.NO_NEED_TO_PROMPT
+    if ((await memberOfSubject(db, client, decodeJwt(hint).sub ?? '')) !== session?.accountId)
+      throw new errors.LoginRequired('another End-User has signed in')
+    return Check.NO_NEED_TO_PROMPT
+  }
 }
 
 /**

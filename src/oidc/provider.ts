@@ -5,12 +5,16 @@ import { pinOrigin } from '../http/origin.ts'
 import type { Outbound } from '../http/outbound.ts'
 import type { Logger } from '../telemetry/logger.ts'
 import { compareDigests } from './client-authentication.ts'
+import { keepInstances } from './client-instances.ts'
+import { honorKeyRotation } from './client-keys.ts'
 import { type EngineData, type EngineDeps, engineConfiguration } from './configuration.ts'
+import { guardDeviceFlow } from './device-flow.ts'
 import { replayDetection } from './dpop.ts'
 import { replayGuard } from './ephemeral-adapter.ts'
+import { noteGrantUse } from './grant.ts'
 import { echoInteractionId } from './interaction-id.ts'
 import { formPostPage } from './pages.ts'
-import { noteGrantUse } from './grant.ts'
+import { manageRegistrations } from './registration.ts'
 
 export interface Engine {
   provider: Provider
@@ -28,13 +32,19 @@ export function buildEngine(data: EngineData, deps: EngineDeps & { log: Logger; 
   provider.use(echoInteractionId)
   provider.use(formPostPage)
   compareDigests(provider, deps)
+  keepInstances(provider, deps.recent)
+  manageRegistrations(provider, deps.store)
+  honorKeyRotation(provider, deps.now)
   // The engine's own check looks first and stores after: two presentations at once would both be first.
   provider.ReplayDetection.unique = replayDetection(provider, replayGuard(deps.store, deps.now), deps.now)
+
+  guardDeviceFlow(provider, deps.store)
 
   // Not waited for: the answer does not depend on it.
   provider.on('grant.success', ({ oidc }) => {
     const grantId = oidc.entities.Grant?.jti
-    if (!grantId) return
+    // A rotation has noted it itself.
+    if (!grantId || oidc.entities.RotatedRefreshToken) return
     noteGrantUse(deps.db, grantId, deps.now()).catch((err: unknown) =>
       deps.log.warn({ err }, 'the use of a grant was not written down'),
     )

@@ -1,7 +1,8 @@
 import { type Client, type Configuration, errors, type KoaContextWithOIDC } from 'oidc-provider'
 import type { Locale } from '../http/i18n.ts'
 import { localizedName } from '../http/i18n.ts'
-import type { Db, Tx } from '../store/db.ts'
+import type { Tx } from '../store/db.ts'
+import type { Recent } from './recent.ts'
 
 type ResourceIndicators = NonNullable<NonNullable<Configuration['features']>['resourceIndicators']>
 
@@ -12,7 +13,7 @@ export const longestJwtTtl = 600
  * Access tokens for APIs (RFC 8707): as JWTs (RFC 9068) or opaque, as the resource is registered. A client is given the
  * scopes it is registered for there; a resource it is not registered for does not exist for it.
  */
-export function resourceIndicators(db: Db): ResourceIndicators {
+export function resourceIndicators({ resources }: Recent): ResourceIndicators {
   return {
     enabled: true,
     // A machine that is registered for one API need not name it.
@@ -21,7 +22,7 @@ export function resourceIndicators(db: Db): ResourceIndicators {
     useGrantedResource: () => false,
     async getResourceServerInfo(_ctx, indicator, client) {
       const allowed = allowedResources(client)[indicator]
-      const row = allowed && (await db.resource.findUnique({ where: { id: indicator } }))
+      const row = allowed && (await resources.get(indicator))
       if (!row || row.disabledAt) throw new errors.InvalidTarget()
       const scopes = allowed.length === 0 ? row.scopes : row.scopes.filter((scope) => allowed.includes(scope))
       return {

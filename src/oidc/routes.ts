@@ -7,5 +7,9 @@ export const routes = {
   introspection: '/introspect',
   revocation: '/revoke',
   pushed_authorization_request: '/par',
+  registration: '/register',
   end_session: '/sign-out',
+  device_authorization: '/device-authorization',
+  /** Short, because people type it. */
+  code_verification: '/device',
 } as const

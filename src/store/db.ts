@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { PrismaPg } from '@prisma/adapter-pg'
+import type { Topic } from './changes.ts'
 import { Prisma, PrismaClient } from './generated/client.ts'
 
 /** The database outside a transaction. */
@@ -39,12 +40,43 @@ export function openDb(url: string, poolSize: number): Db {
 export async function inTransaction<T>(db: Db, work: (tx: Tx) => Promise<T>): Promise<T> {
   for (let attempt = 1; ; attempt += 1) {
     try {
-      return await db.$transaction(work)
+      const noted: Change[] = []
+      const result = await db.$transaction((tx) => {
+        pending.set(tx, noted)
+        return work(tx)
+      })
+      announceAll(db, noted)
+      return result
     } catch (error) {
       if (attempt > 3 || !isRetryable(error)) throw error
       await delay(attempt * 10)
     }
   }
+}
+
+/** What may be remembered elsewhere and has changed. */
+export interface Change {
+  topic: Topic
+  id: string
+}
+
+const announcers = new WeakMap<object, ((change: Change) => void)[]>()
+const pending = new WeakMap<object, Change[]>()
+
+/** Whatever is noted in this database is told to `announce`, once it is committed. */
+export function announceChanges(db: Db, announce: (change: Change) => void): void {
+  announcers.set(db, [...(announcers.get(db) ?? []), announce])
+}
+
+/** Call it after the write. Where there is no transaction, the write stands already. */
+export function noteChange(tx: Tx, change: Change): void {
+  const noted = pending.get(tx)
+  if (noted) noted.push(change)
+  else announceAll(tx, [change])
+}
+
+function announceAll(db: object, changes: readonly Change[]): void {
+  for (const announce of announcers.get(db) ?? []) changes.forEach(announce)
 }
 
 /** True when a unique constraint refused the write: somebody else was first. */

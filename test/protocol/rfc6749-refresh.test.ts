@@ -2,8 +2,10 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createPasswordHasher } from '../../src/members/credentials/password.ts'
 import { endSessions } from '../../src/members/member.ts'
 import { setPassword } from '../../src/members/password.ts'
+import { suspendMember } from '../../src/members/suspension.ts'
 import { disableClient } from '../../src/oidc/clients/client.ts'
 import type { NewClient } from '../../src/oidc/clients/new-client.ts'
+import { revokeGrants } from '../../src/oidc/grant.ts'
 import { digest } from '../../src/security/digest.ts'
 import { startTestApp, type TestApp } from '../support/app.ts'
 import { openBrowser } from '../support/browser.ts'
@@ -156,13 +158,13 @@ describe('RFC 9700 section 4.14.2: what ends a refresh token', () => {
 
   test.each<[string, (signed: Signed) => Promise<unknown>, string]>([
     [
-      'the grant is deleted',
-      ({ member }) => server.db.grant.deleteMany({ where: { memberId: member.id } }),
+      'the grant is revoked',
+      ({ member }) => revokeGrants(server.db, { memberId: member.id }, server.now()),
       'invalid_grant',
     ],
     [
       'the member is suspended',
-      ({ member }) => server.db.member.update({ where: { id: member.id }, data: { status: 'suspended' } }),
+      ({ member }) => suspendMember(server.db, member.id, undefined, server.now()),
       'invalid_grant',
     ],
     [

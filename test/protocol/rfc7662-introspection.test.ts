@@ -1,6 +1,8 @@
 import * as oidc from 'openid-client'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { endSessions } from '../../src/members/member.ts'
+import { suspendMember } from '../../src/members/suspension.ts'
+import { revokeGrants } from '../../src/oidc/grant.ts'
 import { startTestApp, type TestApp } from '../support/app.ts'
 import { openBrowser } from '../support/browser.ts'
 import { type GivenClient, givenClient, givenMember } from '../support/given.ts'
@@ -49,11 +51,8 @@ describe('RFC 7662: introspection', () => {
   })
 
   test.each<[string, (memberId: string) => Promise<unknown>]>([
-    ['the grant is deleted', (memberId) => server.db.grant.deleteMany({ where: { memberId } })],
-    [
-      'the member is suspended',
-      (id) => server.db.member.update({ where: { id }, data: { status: 'suspended' } }),
-    ],
+    ['the grant is revoked', (memberId) => revokeGrants(server.db, { memberId }, server.now())],
+    ['the member is suspended', (id) => suspendMember(server.db, id, undefined, server.now())],
     [
       'the member signs out everywhere',
       (id) => endSessions(server.db, id, 'member', new Date(server.now().getTime() + 1000)),

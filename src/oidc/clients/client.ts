@@ -71,7 +71,8 @@ export async function updateClient(tx: Tx, input: ParsedClient, now: Date): Prom
   return true
 }
 
-const hasSecret = ({ token_endpoint_auth_method: method }: Metadata) =>
+/** Whether a client of this metadata authenticates with a secret. */
+export const hasSecret = ({ token_endpoint_auth_method: method }: Metadata) =>
   typeof method === 'string' && method.startsWith('client_secret')
 
 /** A new secret now; the ones before it stop working after `overlapSeconds`. At most two live at a time. */
@@ -137,12 +138,15 @@ export async function findClientMetadata(db: Db, id: string, now: Date): Promise
   const live = row.secrets
     .filter(({ expiresAt }) => !expiresAt || expiresAt > now)
     .map((secret) => secret.digest)
+  const metadata = row.metadata as AdapterPayload
   const name = localizedName.parse(row.name)
+  // A client that registered itself finds its names as it gave them.
+  const isNamed = Object.keys(metadata).some((field) => /^client_name(#|$)/.test(field))
   return {
-    ...(row.metadata as AdapterPayload),
+    ...(!isNamed && { client_name: name.ja, 'client_name#en': name.en }),
+    ...metadata,
     client_id: row.id,
-    client_name: name.ja,
-    'client_name#en': name.en,
+    client_id_issued_at: Math.floor(row.createdAt.getTime() / 1000),
     profile: row.profile,
     first_party: row.firstParty,
     allowed_resources: Object.fromEntries(

@@ -55,11 +55,9 @@ export const newClient = clientFields.superRefine((input, context) => {
     context.addIssue({ code: 'custom', path, message })
   for (const { field, reason } of profileFaults(profileOf(input), metadata)) {
     const key = inputNames[field]
-    const at =
-      key === 'redirectUris'
-        ? (input.redirectUris ?? []).findIndex((uri) => reason.startsWith(`${uri}: `))
-        : -1
-    if (at >= 0) refuse(['redirectUris', at], reason.slice((input.redirectUris?.[at]?.length ?? 0) + 2))
+    const uris = key === 'redirectUris' || key === 'postLogoutRedirectUris' ? (input[key] ?? []) : []
+    const at = uris.findIndex((uri) => reason.startsWith(`${uri}: `))
+    if (key && at >= 0) refuse([key, at], reason.slice((uris[at]?.length ?? 0) + 2))
     else refuse([key ?? 'metadata'], key ? reason : `${field}: ${reason}`)
   }
   const usesCode = Array.isArray(metadata.response_types) && metadata.response_types.length > 0
@@ -72,6 +70,7 @@ export type ParsedClient = z.output<typeof clientFields>
 /** Which field of the input a metadata field comes from. */
 const inputNames: Record<string, keyof NewClient> = {
   redirect_uris: 'redirectUris',
+  post_logout_redirect_uris: 'postLogoutRedirectUris',
   token_endpoint_auth_method: 'authMethod',
   id_token_signed_response_alg: 'idTokenSigningAlg',
   require_pkce: 'requirePkce',

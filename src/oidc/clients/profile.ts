@@ -36,7 +36,7 @@ interface Rules {
   defaults: Metadata
   authMethods: readonly string[]
   grantTypes: readonly string[]
-  redirects: 'web' | 'native' | 'none'
+  redirects: 'https' | 'web' | 'native' | 'none'
   /** Metadata that has this value or is refused, with the reason. */
   demands: Record<string, { value: unknown; reason: string }>
 }
@@ -111,7 +111,7 @@ const profiles: Record<ClientProfile, Rules> = {
     },
     authMethods: withKey,
     grantTypes: [...memberGrants, 'client_credentials'],
-    redirects: 'web',
+    redirects: 'https',
     demands: {
       ...pkce,
       application_type: { value: 'web', reason: 'FAPI 2.0 takes confidential clients alone' },
@@ -160,11 +160,31 @@ export function profileFaults(profile: ClientProfile, metadata: Metadata): Profi
     if (metadata[field] !== undefined && metadata[field] !== value)
       refuse(field, `must be ${value} for profile ${profile}: ${reason}`)
   }
-  for (const uri of strings(metadata.redirect_uris)) {
-    const reason = redirectUriFault(redirects, uri)
-    if (reason) refuse('redirect_uris', `${uri}: ${reason}`)
+  for (const type of strings(metadata.response_types)) {
+    // RFC 9700 section 2.1.2: no token travels through a browser.
+    if (redirects === 'none')
+      refuse('response_types', `a client of profile ${profile} has no pages to answer`)
+    else if (type !== 'code') refuse('response_types', `a client of profile ${profile} cannot have ${type}`)
   }
+  for (const field of ['redirect_uris', 'post_logout_redirect_uris']) {
+    for (const uri of strings(metadata[field])) {
+      const reason = redirectUriFault(redirects, uri)
+      if (reason) refuse(field, `${uri}: ${reason}`)
+    }
+  }
+  if (redirects === 'native') faults.push(...sectorFaults(metadata))
   return profile === 'fapi2' ? [...faults, ...fapiFaults(metadata)] : faults
+}
+
+/**
+ * OpenID Connect Core 8.1: without a document of its own, a client's sector is the host it is sent back to. A scheme or
+ * an address of the device is every application's, and is no host.
+ */
+function sectorFaults({ subject_type, sector_identifier_uri, redirect_uris }: Metadata): ProfileFault[] {
+  if (subject_type !== 'pairwise' || sector_identifier_uri) return []
+  if (strings(redirect_uris).every((uri) => URL.parse(uri)?.protocol === 'https:')) return []
+  const reason = 'pairwise subjects of an installed application need one, unless it returns to https alone'
+  return [{ field: 'sector_identifier_uri', reason }]
 }
 
 function fapiFaults(metadata: Metadata): ProfileFault[] {
@@ -190,6 +210,8 @@ function redirectUriFault(redirects: Rules['redirects'], uri: string): string | 
   if (!url) return undefined
   if (url.username || url.password) return 'must not hold a user name'
   if (redirects === 'native') return nativeUriFault(url)
+  // FAPI 2.0 section 5.3.2.2: http is for installed applications alone.
+  if (redirects === 'https') return url.protocol === 'https:' ? undefined : 'must be https'
   // RFC 9700 section 2.1: no code travels in the clear; on the member's own machine it does not travel.
   return url.protocol === 'http:' && ![...loopback, 'localhost'].includes(url.hostname)
     ? 'must be https: http is for localhost, 127.0.0.1 and [::1] alone'

@@ -1,11 +1,12 @@
 import { type Db, inTransaction } from '../../store/db.ts'
 import { type Algorithm, isDispensable, nextPosition } from './plan.ts'
 import {
-  createSigningKey,
   destroySigningKey,
   type KeyMaking,
+  makeSigningKey,
   readKeyFacts,
   retireSigningKey,
+  storeSigningKey,
 } from './signing-key.ts'
 
 /** Makes the next key of an algorithm out of turn. Undefined when somebody else has made it at this very moment. */
@@ -16,7 +17,8 @@ export async function rotateSigningKey(
   now: Date,
 ): Promise<string | undefined> {
   const position = nextPosition(alg, await readKeyFacts(making.db))
-  return createSigningKey(making, { alg, position, activeFrom }, now)
+  const key = await makeSigningKey(making, { alg, position, activeFrom }, now)
+  return (await storeSigningKey(making.db, key)) ? key.kid : undefined
 }
 
 const removals = { retire: retireSigningKey, destroy: destroySigningKey }

@@ -1,6 +1,12 @@
 import { inTransaction } from '../../store/db.ts'
-import { type KeyAction, type KeyFacts, type KeyPolicy, planKeys } from './plan.ts'
-import { createSigningKey, destroySigningKey, type KeyMaking, retireSigningKey } from './signing-key.ts'
+import { type KeyFacts, type KeyPolicy, planKeys } from './plan.ts'
+import {
+  destroySigningKey,
+  type KeyMaking,
+  makeSigningKey,
+  retireSigningKey,
+  storeSigningKey,
+} from './signing-key.ts'
 
 /**
  * Carries out what is due. Any number of processes may do so at once: a unique position or a conditional update decides
@@ -12,19 +18,16 @@ export async function runKeySchedule(
   policy: KeyPolicy,
   now: Date,
 ): Promise<boolean> {
+  const { db } = making
   const actions = planKeys(keys, now, policy)
-  // At once, because at the first start there are four to make and the RSA ones take their time.
-  await Promise.all(actions.map((action) => carryOut(making, action, now)))
-  return actions.length > 0
-}
-
-async function carryOut(making: KeyMaking, action: KeyAction, now: Date): Promise<unknown> {
-  switch (action.action) {
-    case 'create':
-      return createSigningKey(making, action, now)
-    case 'retire':
-      return inTransaction(making.db, (tx) => retireSigningKey(tx, action.kid, now))
-    case 'destroy':
-      return inTransaction(making.db, (tx) => destroySigningKey(tx, action.kid, now))
+  // Made at once, because at the first start there are four and the RSA ones take their time.
+  const made = await Promise.all(
+    actions.flatMap((due) => (due.action === 'create' ? makeSigningKey(making, due, now) : [])),
+  )
+  for (const key of made) await storeSigningKey(db, key)
+  for (const due of actions) {
+    if (due.action === 'retire') await inTransaction(db, (tx) => retireSigningKey(tx, due.kid, now))
+    if (due.action === 'destroy') await inTransaction(db, (tx) => destroySigningKey(tx, due.kid, now))
   }
+  return actions.length > 0
 }

@@ -54,12 +54,12 @@ export async function openSigningKeys(tx: Tx, sealer: Sealer, kids: readonly str
   }
 }
 
-/** Its id, or undefined when somebody else has made the key of this algorithm and position. */
-export async function createSigningKey(
-  { db, sealer, random }: KeyMaking,
+/** A key of this algorithm and position, ready to be stored. */
+export async function makeSigningKey(
+  { sealer, random }: Pick<KeyMaking, 'sealer' | 'random'>,
   { alg, position, activeFrom }: NewKey,
   now: Date,
-): Promise<string | undefined> {
+): Promise<Prisma.SigningKeyCreateInput> {
   const kid = random.token(12)
   const pair = await generateKeyPair(alg, { extractable: true, modulusLength: 2048 })
   const [secret, open] = await Promise.all([exportJWK(pair.privateKey), exportJWK(pair.publicKey)])
@@ -67,15 +67,19 @@ export async function createSigningKey(
   const description = { kid, use: 'sig', ...(alg !== 'EdDSA' && { alg }) }
   const publicJwk = { ...open, ...description } as Prisma.InputJsonObject
   const sealedPrivate = sealer.seal(JSON.stringify({ ...secret, ...description }), sealContext(kid))
+  return { kid, alg, publicJwk, sealedPrivate, position, createdAt: now, activeFrom }
+}
+
+/** From now on it is published. False when somebody else has stored the key of this algorithm and position. */
+export async function storeSigningKey(db: Db, key: Prisma.SigningKeyCreateInput): Promise<boolean> {
   try {
     await inTransaction(db, async (tx) => {
-      const data = { kid, alg, publicJwk, sealedPrivate, position, createdAt: now, activeFrom }
-      await tx.signingKey.create({ data })
-      await recordEvent(tx, { type: 'signing_key.created', data: { kid, alg } }, now)
+      const { kid, alg, createdAt } = await tx.signingKey.create({ data: key })
+      await recordEvent(tx, { type: 'signing_key.created', data: { kid, alg } }, createdAt)
     })
-    return kid
+    return true
   } catch (error) {
-    if (isUniqueViolation(error)) return undefined
+    if (isUniqueViolation(error)) return false
     throw error
   }
 }

@@ -1,0 +1,37 @@
+import type { Change } from '../store/db.ts'
+import type { DomainEvent } from './event.ts'
+
+/** What an event makes obsolete wherever it is remembered. */
+export function changesOf({ type, memberId, data }: DomainEvent): Change[] {
+  switch (type) {
+    case 'grant.revoked':
+      return [{ topic: 'grant', id: '*' }]
+    case 'client.disabled':
+    case 'client.deleted':
+      return [
+        { topic: 'client', id: data.clientId },
+        { topic: 'grant', id: '*' },
+      ]
+    case 'client.created':
+    case 'client.updated':
+    case 'client.enabled':
+    case 'client.secret_rotated':
+      return [{ topic: 'client', id: data.clientId }]
+    case 'connection.disabled':
+    case 'connection.enabled':
+      return [{ topic: 'connection', id: data.connectionId }]
+    case 'signing_key.created':
+    case 'signing_key.retired':
+    case 'signing_key.destroyed':
+      return [{ topic: 'keys', id: data.kid }]
+    case 'member.suspended':
+    case 'member.reactivated':
+    case 'member.profile_changed':
+    case 'sessions.ended':
+    case 'identity.linked':
+    case 'identity.unlinked':
+      return memberId ? [{ topic: 'member', id: memberId }] : []
+    default:
+      return []
+  }
+}
