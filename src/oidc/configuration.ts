@@ -84,7 +84,6 @@ function features(
     rpInitiatedLogout: { enabled: true, logoutSource: signOutPage, postLogoutSuccessSource: signedOutPage },
     claimsParameter: { enabled: true },
     clientCredentials: { enabled: true },
-    deviceFlow: deviceFlow(),
     ...registrationFeatures(systemRandom),
     deviceFlow: deviceFlow(),
     resourceIndicators: resourceIndicators(recent),

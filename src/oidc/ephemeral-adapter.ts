@@ -30,8 +30,6 @@ export function ephemeralAdapter(model: string, store: Ephemeral, db: Db, now: (
   return {
     async upsert(id, payload, expiresIn) {
       if (isTaken(model, payload) && !(await store.setIfAbsent(`${key(id)}:taken`, '1', consumedMarkSeconds)))
-        throw Object.assign(new errors.InvalidRequest('the code was already used'), { name: 'AlreadyUsedError' })
-      if (isTaken(model, payload) && !(await store.setIfAbsent(`${key(id)}:taken`, '1', consumedMarkSeconds)))
         throw Object.assign(new errors.InvalidRequest('the code was already used'), {
           name: 'AlreadyUsedError',
         })
