@@ -68,3 +68,13 @@ test('whoever reads the store does not learn a code', async () => {
   const code = await codes().issue('a')
   expect(await store.get('code:a')).not.toContain(code)
 })
+
+test('a code that was sent before the key was exchanged is right, as long as its key is known', async () => {
+  const [older, newer] = ['an older key of one test', 'a newer key of one test']
+  const code = await emailCodes(store, systemRandom, [older]).issue('a')
+  expect((await emailCodes(store, systemRandom, [newer]).redeem('a', code)).outcome).toBe('wrong')
+  const both = emailCodes(store, systemRandom, [newer, older])
+  expect(await both.redeem('a', code)).toEqual({ outcome: 'right' })
+  const fresh = await both.issue('b')
+  expect(await emailCodes(store, systemRandom, [newer]).redeem('b', fresh)).toEqual({ outcome: 'right' })
+})
