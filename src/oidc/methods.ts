@@ -16,8 +16,6 @@ const methods = {
   pushed_authorization_request: post,
   // RFC 7591 section 3: not for browsers.
   registration: ['POST'],
-  // RFC 7591 section 3: not for browsers.
-  registration: ['POST'],
   end_session: read,
   device_authorization: post,
   code_verification: [...read, 'POST'],

@@ -8,7 +8,6 @@ export const routes = {
   revocation: '/revoke',
   pushed_authorization_request: '/par',
   registration: '/register',
-  registration: '/register',
   end_session: '/sign-out',
   device_authorization: '/device-authorization',
   /** Short, because people type it. */
