@@ -33,16 +33,23 @@ export function promptPolicy(db: Db): interactionPolicy.DefaultPolicy {
 
 function consentChecks(): interactionPolicy.Check[] {
   return [
-    new Check('native_client_prompt', 'native clients require End-User interaction', isUnprovedNativeClient),
+    new Check(
+      'native_client_prompt',
+      'native clients require End-User interaction',
+      'interaction_required',
+      isUnprovedNativeClient,
+    ),
     new Check(
       'op_claims_missing',
       'requested claims not granted',
+      'consent_required',
       (ctx) => missingClaims(ctx).length > 0,
       (ctx) => ({ missingOIDCClaims: missingClaims(ctx) }),
     ),
     new Check(
       'connections_missing',
       'linked accounts of a connection not granted',
+      'consent_required',
       (ctx) => missingConnections(ctx).length > 0,
       (ctx) => ({ missingConnections: missingConnections(ctx) }),
     ),
