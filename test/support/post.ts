@@ -37,7 +37,11 @@ export function post(
   server: Pick<TestApp, 'issuer'>,
   path: string,
   form: Record<string, string> | [string, string][],
-  { client, origin = server.issuer }: { client?: GivenClient; origin?: string } = {},
+  {
+    client,
+    origin = server.issuer,
+    headers = {},
+  }: { client?: GivenClient; origin?: string; headers?: Record<string, string> } = {},
 ): Promise<Answer> {
   const credentials = client && Buffer.from(`${client.id}:${client.secret}`).toString('base64')
   const body = new URLSearchParams(form)
@@ -49,6 +53,7 @@ export function post(
       accept: 'application/json',
       'content-type': 'application/x-www-form-urlencoded',
       ...(client?.secret && { authorization: `Basic ${credentials}` }),
+      ...headers,
     },
     body: new URLSearchParams({
       ...(client && !client.secret && { client_id: client.id }),
