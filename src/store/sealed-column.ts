@@ -5,7 +5,7 @@ export interface SealedColumn {
   /** What it holds, for people. */
   name: string
   count(): Promise<number>
-  /** Rows that do not begin with `prefix`, at most `limit` of them, from the one after `afterId` on, by id. */
+  /** Rows that are not like `prefix` at their beginning, at most `limit` of them, from the one after `afterId` on, by id. */
   findOthers(prefix: string, afterId: string | undefined, limit: number): Promise<SealedValue[]>
   /** Puts `fresh` in the place of `sealed`, unless somebody changed it meanwhile; true when it did. */
   replace(value: SealedValue, fresh: string): Promise<boolean>
@@ -54,9 +54,11 @@ export async function resealColumn(column: SealedColumn, sealer: Sealer): Promis
 }
 
 async function* others(column: SealedColumn, sealer: Sealer): AsyncGenerator<SealedValue> {
+  // Prisma hands `startsWith` to LIKE as it is, where an underscore stands for any character.
+  const prefix = sealer.newestPrefix.replaceAll('_', '\\_')
   let afterId: string | undefined
   for (;;) {
-    const batch = await column.findOthers(sealer.newestPrefix, afterId, batchSize)
+    const batch = await column.findOthers(prefix, afterId, batchSize)
     yield* batch
     afterId = batch.at(-1)?.id
     if (batch.length < batchSize) return

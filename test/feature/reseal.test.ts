@@ -127,6 +127,16 @@ test('many rows go by in batches, each once', async () => {
   })
 })
 
+test('a key is told from another by every character of its id', async () => {
+  const sealers = Array.from({ length: 200 }, () => createSealer([randomBytes(32).toString('hex')]))
+  const sealer = sealers.find(({ newestPrefix }) => newestPrefix.includes('_'))
+  if (!sealer) throw new Error('no id has an underscore')
+  const sealed = `${sealer.newestPrefix.replaceAll('_', 'x')}a.b`
+  await database.db.upstreamToken.update({ where: { id: identityId }, data: { sealed } })
+  const { unreadable } = await inspectSealed(upstreamTokenSeals(database.db), sealer)
+  expect(unreadable).toEqual([identityId])
+})
+
 test.each([0, 1, 2])('what changed since it was read is left alone (%i)', async (at) => {
   const column = columnsOf(database.db)[at]
   const [value] = (await column?.findOthers(rotated.newestPrefix, undefined, 1)) ?? []
