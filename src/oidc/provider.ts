@@ -33,7 +33,7 @@ export function buildEngine(data: EngineData, deps: EngineDeps & { log: Logger; 
   provider.use(formPostPage)
   compareDigests(provider, deps)
   keepInstances(provider, deps.recent)
-  manageRegistrations(provider, deps.store)
+  manageRegistrations(provider, deps.store, deps.now)
   honorKeyRotation(provider, deps.now)
   // The engine's own check looks first and stores after: two presentations at once would both be first.
   provider.ReplayDetection.unique = replayDetection(provider, replayGuard(deps.store, deps.now), deps.now)

@@ -18,7 +18,7 @@ export interface StoredGrant {
 
 /** What a process read a moment ago, for requests without a browser: those come by the thousand for the same few things. */
 export interface Recent {
-  clients: Cache<AdapterPayload | undefined>
+  clients: Pick<Cache<AdapterPayload | undefined>, 'get'>
   grants: Cache<StoredGrant | undefined>
   members: Cache<Member | undefined>
   resources: Cache<Resource | null>
@@ -27,16 +27,43 @@ export interface Recent {
 export function rememberRecent(db: Db, changes: Changes, now: () => Date): Recent {
   const cache = <V>(load: (id: string) => Promise<V>) => createCache({ lifetimeMs, maxEntries, now, load })
   const recent: Recent = {
-    clients: cache((id) => findClientMetadata(db, id, now())),
+    clients: rememberClients(db, changes, now),
     grants: cache((id) => readGrant(db, id)),
     members: cache((id) => findActiveMember(db, id)),
     resources: cache((id) => db.resource.findUnique({ where: { id } })),
   }
-  changes.on('client', (id) => recent.clients.drop(id))
   changes.on('member', (id) => recent.members.drop(id))
   changes.on('resource', (id) => recent.resources.drop(id))
   changes.on('grant', (id) => (id === '*' ? recent.grants.clear() : recent.grants.drop(id)))
   return recent
+}
+
+/** Clients are few and asked for all the time: they are kept for long, and one statement asks whether any has changed. */
+function rememberClients(db: Db, changes: Changes, now: () => Date): Recent['clients'] {
+  const load = (id: string) => findClientMetadata(db, id, now())
+  const kept = createCache({ lifetimeMs: 60_000, maxEntries, now, load })
+  let known: string | undefined
+  const look = async () => {
+    // A change is looked for longer than any transaction that made it, and any difference between clocks, lasts.
+    const since = new Date(now().getTime() - 60_000)
+    const [found] = await db.$queryRaw<[{ state: string; changed: string[] }]>`
+      SELECT concat_ws(' ', count(*), (SELECT max("updatedAt") FROM "Connection")) AS "state",
+        coalesce(array_agg("id") FILTER (WHERE "updatedAt" >= ${since}), '{}') AS "changed"
+      FROM "Client"`
+    if (found.state !== known) kept.clear()
+    for (const id of found.changed) kept.drop(id)
+    known = found.state
+    return true
+  }
+  const looked = createCache({ lifetimeMs, maxEntries: 1, now, load: look })
+  changes.on('client', (id) => kept.drop(id))
+  changes.on('connection', () => kept.clear())
+  return {
+    async get(id) {
+      await looked.get('')
+      return kept.get(id)
+    },
+  }
 }
 
 export async function readGrant(db: Db, id: string): Promise<StoredGrant | undefined> {

@@ -93,10 +93,10 @@ function refuse(faults: readonly ProfileFault[]): void {
 }
 
 /** Hangs on an engine what its options have no place for. */
-export function manageRegistrations(provider: Provider, store: Ephemeral): void {
+export function manageRegistrations(provider: Provider, store: Ephemeral, now: () => Date): void {
   for (const model of [provider.InitialAccessToken, provider.RegistrationAccessToken])
     Object.defineProperty(model, 'IN_PAYLOAD', { value: [...model.IN_PAYLOAD, 'rules'] })
-  compareOwnSecret(provider)
+  compareOwnSecret(provider, now)
   provider.use(registrationAnswers(store) as unknown as Parameters<Provider['use']>[0])
 }
 
@@ -104,14 +104,14 @@ export function manageRegistrations(provider: Provider, store: Ephemeral): void 
  * RFC 7592 section 2.2: a client may send its secret along when it registers itself anew, but must not choose one. The
  * engine compares texts where there are digests, and shows a client all of its own properties: this one is none.
  */
-function compareOwnSecret(provider: Provider): void {
+function compareOwnSecret(provider: Provider, now: () => Date): void {
   const digests = new WeakMap<object, string | undefined>()
   Object.defineProperty(provider.Client.prototype, 'clientSecret', {
     get(): string | undefined {
       const stored = digests.get(this)
       const { route, body } = Provider.ctx?.oidc ?? {}
       const presented = route === 'client_update' ? body?.client_secret : undefined
-      const isOwn = typeof presented === 'string' && stored && isClientSecret(presented, stored)
+      const isOwn = typeof presented === 'string' && stored && isClientSecret(presented, stored, now())
       return isOwn ? presented : stored
     },
     set(value: string | undefined) {

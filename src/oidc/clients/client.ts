@@ -95,6 +95,7 @@ export async function rotateSecret(
     data: { expiresAt: new Date(now.getTime() + overlapSeconds * 1000) },
   })
   await tx.clientSecret.create({ data: { clientId, digest: digest(secret), createdAt: now } })
+  await tx.client.update({ where: { id: clientId }, data: { updatedAt: now } })
   await recordEvent(tx, { type: 'client.secret_rotated', data: { clientId } }, now)
   return secret
 }
@@ -137,7 +138,7 @@ export async function findClientMetadata(db: Db, id: string, now: Date): Promise
   if (!row || row.disabledAt) return undefined
   const live = row.secrets
     .filter(({ expiresAt }) => !expiresAt || expiresAt > now)
-    .map((secret) => secret.digest)
+    .map((secret) => [secret.digest, ...(secret.expiresAt ? [secret.expiresAt.getTime()] : [])].join('@'))
   const metadata = row.metadata as AdapterPayload
   const name = localizedName.parse(row.name)
   // A client that registered itself finds its names as it gave them.
@@ -158,11 +159,14 @@ export async function findClientMetadata(db: Db, id: string, now: Date): Promise
 }
 
 /** Takes as long for a wrong secret as for a right one. `digests` is what `findClientMetadata` put in the secret's place. */
-export function isClientSecret(presented: string, digests: string): boolean {
+export function isClientSecret(presented: string, digests: string, now: Date): boolean {
   const candidate = digest(presented)
   return digests
     .split(' ')
-    .map((known) => equalInConstantTime(known, candidate))
+    .map((entry) => {
+      const [known = '', expiresAt = Number.POSITIVE_INFINITY] = entry.split('@')
+      return equalInConstantTime(known, candidate) && Number(expiresAt) > now.getTime()
+    })
     .includes(true)
 }
 
