@@ -44,7 +44,8 @@ async function consent(deps: InteractionDeps, ctx: HttpContext, interaction: Int
   const { accountId, client, grant: known } = await parties(deps, ctx, interaction)
   const { Grant } = deps.provider()
   const grant = known ?? new Grant({ accountId, clientId: client.id })
-  addContent(grant, askedOf(interaction))
+  const isMore = addContent(grant, askedOf(interaction))
+  if (known && !isMore) return seeOther(ctx, await submit(deps, ctx, { consent: { grantId: known.jti } }))
   const grantId = await grant.save().catch((error: unknown) => {
     // Revoked while the page was open: the relying party has to ask for everything again.
     throw error instanceof errors.AccessDenied ? new Problem('interaction_over', { cause: error }) : error
