@@ -1,5 +1,5 @@
 import { createHash, randomUUID } from 'node:crypto'
-import { exportJWK, generateKeyPair, type JWTPayload, SignJWT } from 'jose'
+import { exportJWK, generateKeyPair, SignJWT } from 'jose'
 import * as oidc from 'openid-client'
 import type { NewClient } from '../../src/oidc/clients/new-client.ts'
 import type { TestApp } from './app.ts'
@@ -59,7 +59,7 @@ export async function givenFapiClient(
 export const seconds = (offset = 0) => Math.floor(Date.now() / 1000) + offset
 
 export interface Changes {
-  payload?: JWTPayload
+  payload?: Record<string, unknown>
   header?: Record<string, unknown>
   pair?: KeyPair
 }
