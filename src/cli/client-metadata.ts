@@ -77,10 +77,20 @@ async function judge(provider: Provider, registration: NewClient): Promise<strin
   }
 }
 
-/** An engine set up like the server's that listens to nobody: key and stores are its own and go with it. */
+/** One of each kind, for every algorithm the server signs with: RS256 and PS256 share theirs. */
+function makeKeys(): Promise<JWK[]> {
+  const kinds = ['ES256', 'RS256', 'EdDSA']
+  return Promise.all(
+    kinds.map(async (alg) => {
+      const { privateKey } = await generateKeyPair(alg, { extractable: true })
+      return { ...(await exportJWK(privateKey)), use: 'sig' } as JWK
+    }),
+  )
+}
+
+/** An engine set up like the server's that listens to nobody: keys and stores are its own and go with it. */
 async function openEngine(): Promise<{ provider: Provider; close(): Promise<void> }> {
-  const { privateKey } = await generateKeyPair('ES256', { extractable: true })
-  const key = { ...(await exportJWK(privateKey)), alg: 'ES256', use: 'sig' } as JWK
+  const keys = await makeKeys()
   // Connects with its first query, and there is none.
   const db = openDb('postgresql://unused.invalid/unused', 1)
   const store = await openEphemeral({})
@@ -88,7 +98,7 @@ async function openEngine(): Promise<{ provider: Provider; close(): Promise<void
   const now = () => new Date(0)
   const recent = rememberRecent(db, await openChanges(store, () => {}), now)
   const { provider } = buildEngine(
-    { issuer: 'https://unused.invalid', cookieKeys: ['unused'], jwks: { keys: [key] } },
+    { issuer: 'https://unused.invalid', cookieKeys: ['unused'], jwks: { keys } },
     { db, store, recent, fetch, now, log: createLogger('silent') },
   )
   return {

@@ -1,4 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { metadataFaults } from '../../src/cli/client-metadata.ts'
+import { newClient } from '../../src/oidc/clients/new-client.ts'
+import { algorithms } from '../../src/oidc/keys/plan.ts'
 import { startTestApp, type TestApp } from '../support/app.ts'
 import { environmentOf, hitotsu } from '../support/cli.ts'
 import { send } from '../support/post.ts'
@@ -96,6 +99,13 @@ test('retire takes a key that waits for its time back', async () => {
   const ended = await keys('retire', kid, '--json')
   expect(JSON.parse(ended.stdout)).toMatchObject({ kid, state: 'retired', signs: false, changed: true })
   expect(await published()).toContain(kid)
+})
+
+test.each(algorithms)('a client can be registered for ID tokens with %s', async (idTokenSigningAlg) => {
+  const name = { ja: '店', en: 'Shop' }
+  const redirectUris = ['https://rp.example.com/callback']
+  const client = newClient.parse({ id: 'shop', name, redirectUris, idTokenSigningAlg })
+  expect(await metadataFaults({}, client)).toEqual([])
 })
 
 test('secrets status says whether an older sealing key is still needed', async () => {
