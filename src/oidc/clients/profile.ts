@@ -213,9 +213,10 @@ function redirectUriFault(redirects: Rules['redirects'], uri: string): string | 
   // FAPI 2.0 section 5.3.2.2: http is for installed applications alone.
   if (redirects === 'https') return url.protocol === 'https:' ? undefined : 'must be https'
   // RFC 9700 section 2.1: no code travels in the clear; on the member's own machine it does not travel.
-  return url.protocol === 'http:' && ![...loopback, 'localhost'].includes(url.hostname)
-    ? 'must be https: http is for localhost, 127.0.0.1 and [::1] alone'
-    : undefined
+  const isLocal = url.protocol === 'http:' && [...loopback, 'localhost'].includes(url.hostname)
+  return url.protocol === 'https:' || isLocal
+    ? undefined
+    : 'must be https: http is for localhost, 127.0.0.1 and [::1] alone'
 }
 
 function nativeUriFault({ protocol, hostname }: URL): string | undefined {
