@@ -87,8 +87,7 @@ function refuse(faults: readonly ProfileFault[]): void {
   const text = faults.map(({ field, reason }) => `${field}: ${reason}`).join('; ')
   // RFC 6749 section 5.2: some characters must not be in a description, and what was sent is repeated in it.
   const description = text.replace(/[^\x20\x21\x23-\x5b\x5d-\x7e]/g, '?').slice(0, 1_000)
-  if (faults.every(({ field }) => field === 'redirect_uris'))
-    throw new errors.CustomOIDCProviderError('invalid_redirect_uri', description)
+  // With `redirect_uris` in front, it is an invalid_redirect_uri.
   throw new errors.InvalidClientMetadata(description)
 }
 
