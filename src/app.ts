@@ -84,6 +84,8 @@ export async function createApp(resources: Resources): Promise<App> {
     ...{ db, sealer, random, now, log, policy: keyPolicy(config) },
     build: (jwks) => buildEngine(engineData(config, jwks), { db, store, recent, now, log, fetch }),
   })
+  // A notice that is lost, or cannot be followed now, costs a second.
+  changes.on('keys', () => void engine.refresh().catch(() => undefined))
   const { provider } = engine
 
   const linking: LinkDeps = {

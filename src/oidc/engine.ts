@@ -41,9 +41,10 @@ export async function startEngine({ pollMs = 1_000, ...options }: EngineOptions)
   let timer: NodeJS.Timeout | undefined
   // One after the other: an engine of older keys never takes the place of a newer one.
   let latest: Promise<void> = Promise.resolve()
-  const refresh = () => {
+  const refresh = async () => {
+    if (stopped) return
     latest = latest.then(keeper.look, keeper.look)
-    return latest
+    await latest
   }
   const poll = async () => {
     try {
