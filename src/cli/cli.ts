@@ -10,6 +10,7 @@ import { type Surroundings, withDatabase } from './context.ts'
 import { addKeys } from './keys.ts'
 import { plain, print } from './output.ts'
 import { exitCode, Refusal } from './refusal.ts'
+import { addRegistrationTokens } from './registration-tokens.ts'
 import { addSecrets } from './secrets.ts'
 
 const about = `
@@ -30,6 +31,7 @@ function createProgram(surroundings: Surroundings): Command {
     .exitOverride()
   addClients(program, surroundings)
   addConnections(program, surroundings)
+  addRegistrationTokens(program, surroundings)
   addKeys(program, surroundings)
   addSecrets(program, surroundings)
   addCommand(program, 'migrate', 'Bring the database to the newest schema and print what was applied.', [
