@@ -11,6 +11,7 @@ import { addKeys } from './keys.ts'
 import { plain, print } from './output.ts'
 import { exitCode, Refusal } from './refusal.ts'
 import { addRegistrationTokens } from './registration-tokens.ts'
+import { addResources } from './resources.ts'
 import { addSecrets } from './secrets.ts'
 
 const about = `
@@ -22,15 +23,19 @@ Exit status: 0 done, 1 refused or failed, 2 the command line cannot be understoo
 Examples:
   $ hitotsu migrate
   $ hitotsu connections create --help
-  $ hitotsu clients list`
+  $ hitotsu clients list
+  $ hitotsu keys list`
 
 function createProgram(surroundings: Surroundings): Command {
   const program = new Command('hitotsu')
-    .description('Manages the relying parties, the upstream connections and the keys of a Hitotsu server.')
+    .description(
+      'Manages the relying parties, the upstream connections, the APIs and the keys of a Hitotsu server.',
+    )
     .addHelpText('after', about)
     .exitOverride()
   addClients(program, surroundings)
   addConnections(program, surroundings)
+  addResources(program, surroundings)
   addRegistrationTokens(program, surroundings)
   addKeys(program, surroundings)
   addSecrets(program, surroundings)

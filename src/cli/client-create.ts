@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
 import { createClient } from '../oidc/clients/client.ts'
+import type { ParsedClient } from '../oidc/clients/new-client.ts'
 import { clientProfiles } from '../oidc/clients/profile.ts'
 import { systemRandom } from '../security/random.ts'
 import { inTransaction, isUniqueViolation, type Tx } from '../store/db.ts'
@@ -21,6 +22,8 @@ export function addClientCreate(clients: Command, surroundings: Surroundings): v
     '    --profile spa --scope "openid profile linked_accounts"',
     'hitotsu clients create --id crm --name-en CRM --redirect-uri https://crm.example.com/callback \\',
     '    --auth-method private_key_jwt --jwks-file crm.jwks.json --json',
+    'hitotsu clients create --id batch --name-en Batch --profile machine \\',
+    '    --resource "https://api.example.com=orders:read orders:write"',
   ])
     .option('--id <id>', 'the client_id: lower-case letters, digits, dots, hyphens, underscores')
     .action((options: ClientOptions) => create(options, surroundings))
@@ -56,6 +59,11 @@ export function registrationOptions(command: Command): void {
     .option('--pkce-optional', 'for a confidential client whose library does not know PKCE')
     .option('--no-pkce-optional', 'PKCE is required (default)')
     .option('--connection <id>', 'a connection whose linked accounts it may see; repeatable', collected)
+    .option(
+      '--resource <id[=scopes]>',
+      'an API it may ask tokens for, and what it may have there (default: all its scopes); repeatable',
+      collected,
+    )
     .option('--first-party', 'a service of the company itself: members are not asked for consent')
     .option('--no-first-party', 'members are asked for consent (default)')
     .option('--logo-uri <url>', 'its logo, shown where members are asked for consent')
@@ -72,7 +80,7 @@ async function create(options: ClientOptions, surroundings: Surroundings): Promi
   const input = await readClient(options)
   await withContext(surroundings, async ({ db, now }) => {
     const { secret } = await inTransaction(db, async (tx) => {
-      await refuseUnknownConnections(tx, input.connections)
+      await refuseUnknown(tx, input)
       return createClient(tx, systemRandom, input, now)
     }).catch((error: unknown) => {
       if (!isUniqueViolation(error)) throw error
@@ -91,9 +99,23 @@ async function create(options: ClientOptions, surroundings: Surroundings): Promi
   })
 }
 
-export async function refuseUnknownConnections(tx: Tx, ids: readonly string[]): Promise<void> {
-  const known = await tx.connection.findMany({ where: { id: { in: [...ids] } }, select: { id: true } })
-  const unknown = ids.filter((id) => !known.some((row) => row.id === id))
-  if (unknown.length > 0)
-    throw new Refusal(unknown.map((id) => `--connection ${id}: there is no such connection`))
+export async function refuseUnknown(tx: Tx, { connections, resources }: ParsedClient): Promise<void> {
+  const ids = resources.map(({ id }) => id)
+  const [knownConnections, knownResources] = [
+    await tx.connection.findMany({ where: { id: { in: connections } }, select: { id: true } }),
+    await tx.resource.findMany({ where: { id: { in: ids } }, select: { id: true, scopes: true } }),
+  ]
+  const scopesAt = new Map(knownResources.map(({ id, scopes }) => [id, scopes]))
+  const faults = [
+    ...connections
+      .filter((id) => !knownConnections.some((row) => row.id === id))
+      .map((id) => `--connection ${id}: there is no such connection`),
+    ...ids.filter((id) => !scopesAt.has(id)).map((id) => `--resource ${id}: there is no such resource`),
+    ...resources.flatMap(({ id, scopes }) =>
+      scopes
+        .filter((scope) => scopesAt.get(id)?.includes(scope) === false)
+        .map((scope) => `--resource ${id}: it has no scope ${scope}`),
+    ),
+  ]
+  if (faults.length > 0) throw new Refusal(faults)
 }

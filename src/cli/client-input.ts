@@ -19,6 +19,7 @@ export interface ClientOptions extends Json {
   logoUri?: string
   unset?: string[]
   connection?: string[]
+  resource?: string[]
   firstParty?: boolean
   clientUri?: string
   policyUri?: string
@@ -40,6 +41,7 @@ const optionNames = {
   metadata: '--metadata-file',
   logoUri: '--logo-uri',
   connections: '--connection',
+  resources: '--resource',
   clientUri: '--client-uri',
   policyUri: '--policy-uri',
   tosUri: '--tos-uri',
@@ -74,6 +76,7 @@ export async function readClient(
         : await readJson('--metadata-file', options.metadataFile, faults),
     logoUri: options.logoUri,
     connections: options.connection && [...new Set(options.connection)],
+    resources: options.resource && readResources(options.resource),
     firstParty: options.firstParty,
     clientUri: options.clientUri,
     policyUri: options.policyUri,
@@ -87,6 +90,17 @@ export async function readClient(
   faults.push(...(await metadataFaults(soundParts(said, parsed.error?.issues ?? []), parsed.data)))
   if (!parsed.success || faults.length > 0) throw wrongUsage(faults)
   return parsed.data
+}
+
+/** `https://api.example.com` or `https://api.example.com=orders:read orders:write`; the last word on one counts. */
+function readResources(given: readonly string[]): { id: string; scopes: string[] }[] {
+  const scopes = new Map(
+    given.map((text) => {
+      const [, id = '', words = ''] = /^([^=]*)=?(.*)$/s.exec(text) ?? []
+      return [id, words.split(/\s+/).filter(Boolean)]
+    }),
+  )
+  return [...scopes].map(([id, of]) => ({ id, scopes: of }))
 }
 
 async function readJson(option: string, path: string, faults: string[]): Promise<unknown> {

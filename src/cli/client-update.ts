@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import { enableClient, findRegistration, updateClient } from '../oidc/clients/client.ts'
 import { inTransaction } from '../store/db.ts'
-import { refuseUnknownConnections, registrationOptions } from './client-create.ts'
+import { refuseUnknown, registrationOptions } from './client-create.ts'
 import { type ClientOptions, readClient } from './client-input.ts'
 import { clientParts, findClient } from './client-view.ts'
 import { addCommand, collected, type Json } from './command.ts'
@@ -42,7 +42,7 @@ async function update(id: string, options: ClientOptions, surroundings: Surround
     if (!registered) throw new Refusal(`there is no client ${plain(id)}`)
     const input = await readClient(options, registered)
     await inTransaction(db, async (tx) => {
-      await refuseUnknownConnections(tx, input.connections)
+      await refuseUnknown(tx, input)
       await updateClient(tx, input, now)
     })
     const client = await findClient(db, id, now)

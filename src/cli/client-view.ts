@@ -20,7 +20,7 @@ const metadata = z.object({
   tos_uri: z.string().optional(),
 })
 
-const include = { secrets: { orderBy: { createdAt: 'asc' } }, connections: true } as const
+const include = { secrets: { orderBy: { createdAt: 'asc' } }, connections: true, resources: true } as const
 type ClientRow = Prisma.ClientGetPayload<{ include: typeof include }>
 
 export type ClientView = ReturnType<typeof toView>
@@ -52,6 +52,7 @@ function toView(row: ClientRow, now: Date) {
     requirePkce: stored.require_pkce ?? true,
     firstParty: row.firstParty,
     connections: row.connections.map(({ connectionId }) => connectionId).sort(),
+    resources: row.resources.map(({ resourceId, scopes }) => ({ id: resourceId, scopes })),
     clientUri: stored.client_uri ?? null,
     logoUri: stored.logo_uri ?? null,
     initiateLoginUri: stored.initiate_login_uri ?? null,
@@ -81,6 +82,7 @@ export function clientParts(
     ['ID tokens', client.idTokenSigningAlg],
     ['PKCE', client.requirePkce ? 'required' : 'optional'],
     ['connections', client.connections.join(' ') || 'none'],
+    ['resources', client.resources.map(({ id, scopes }) => `${id}: ${scopes.join(' ') || 'all its scopes'}`)],
     ['first party', client.firstParty ? 'yes: consent is not asked for' : 'no'],
     ['client URI', client.clientUri ?? undefined],
     ['logo URI', client.logoUri ?? undefined],

@@ -20,6 +20,10 @@ export function changesOf({ type, memberId, data }: DomainEvent): Change[] {
     case 'connection.disabled':
     case 'connection.enabled':
       return [{ topic: 'connection', id: data.connectionId }]
+    case 'resource.created':
+    case 'resource.disabled':
+    case 'resource.enabled':
+      return [{ topic: 'resource', id: data.resourceId }]
     case 'signing_key.created':
     case 'signing_key.retired':
     case 'signing_key.destroyed':

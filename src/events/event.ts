@@ -35,6 +35,10 @@ export interface EventData {
   'connection.created': { connectionId: string }
   'connection.disabled': { connectionId: string }
   'connection.enabled': { connectionId: string }
+  'resource.created': { resourceId: string }
+  'resource.disabled': { resourceId: string }
+  'resource.enabled': { resourceId: string }
+  'token.exchanged': { clientId: string; connectionId: string; identityId: string; scopes: readonly string[] }
   'signing_key.created': { kid: string; alg: string }
   'signing_key.retired': { kid: string; alg: string }
   'signing_key.destroyed': { kid: string; alg: string }

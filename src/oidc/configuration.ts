@@ -12,6 +12,7 @@ import { clockToleranceSeconds } from './ephemeral-adapter.ts'
 import { renderEngineError } from './error-page.ts'
 import { extraParams } from './extra-params.ts'
 import { loadExistingGrant } from './grant.ts'
+import { introspectionPolicy } from './introspection.ts'
 import { type CertificateHeaders, mutualTls } from './mutual-tls.ts'
 import { signedOutPage, signOutPage } from './pages.ts'
 import { pairwiseSubjects } from './pairwise.ts'
@@ -95,16 +96,9 @@ function features(
     fapi: { enabled: true, profile: fapiProfile },
     dPoP: dPoP(issuer, cookieKeys[0] ?? '', now),
     mTLS: mutualTls(certificateHeaders),
-    revocation: { enabled: true },
-    introspection: {
-      enabled: true,
-      // RFC 7662 section 4: a client learns of its own tokens and of nobody else's.
-      async allowedPolicy(ctx, client, token) {
-        if (token.clientId !== client.clientId || client.clientAuthMethod === 'none') return false
-        // The engine asks whether token and grant exist, but not whether their member may still act.
-        return !('accountId' in token) || (await findAccount(ctx, token.accountId, token)) !== undefined
-      },
-    },
+    // RFC 7009 section 2.1: a client ends its own tokens.
+    revocation: { enabled: true, allowedPolicy: (_ctx, { clientId }, token) => token.clientId === clientId },
+    introspection: { enabled: true, allowedPolicy: introspectionPolicy(recent, findAccount) },
   }
 }
 

@@ -1,13 +1,8 @@
 import { type Client, type Configuration, errors, type KoaContextWithOIDC } from 'oidc-provider'
-import type { Locale } from '../http/i18n.ts'
-import { localizedName } from '../http/i18n.ts'
-import type { Tx } from '../store/db.ts'
 import type { Recent } from './recent.ts'
+import { longestJwtTtl } from './resource-registration.ts'
 
 type ResourceIndicators = NonNullable<NonNullable<Configuration['features']>['resourceIndicators']>
-
-/** A JWT cannot be taken back, so none lives longer. Seconds. */
-export const longestJwtTtl = 600
 
 /**
  * Access tokens for APIs (RFC 8707): as JWTs (RFC 9068) or opaque, as the resource is registered. A client is given the
@@ -36,15 +31,12 @@ export function resourceIndicators({ resources }: Recent): ResourceIndicators {
   }
 }
 
-/** The resource's name as members read it. */
-export async function resourceName(tx: Tx, id: string, locale: Locale): Promise<string> {
-  const row = await tx.resource.findUnique({ where: { id }, select: { name: true } })
-  return row ? localizedName.parse(row.name)[locale] : id
-}
-
-function onlyResource({ oidc }: KoaContextWithOIDC, client: Client): string | string[] {
+/** RFC 8707 section 2.2: a machine's token is for one API. Where a member is asked, none is named for the client. */
+function onlyResource({ oidc }: KoaContextWithOIDC, client: Client): string | undefined {
+  if (oidc.params?.grant_type !== 'client_credentials') return undefined
   const [first, ...others] = Object.keys(allowedResources(client))
-  return oidc.params?.grant_type === 'client_credentials' && first && others.length === 0 ? first : []
+  if (others.length > 0) throw new errors.InvalidTarget('name the resource')
+  return first
 }
 
 /** Indicator -> scopes, none standing for all. Our own pages' client has no such property. */

@@ -2,7 +2,7 @@ import * as oidc from 'openid-client'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { startTestApp, type TestApp } from '../support/app.ts'
 import { openBrowser } from '../support/browser.ts'
-import { type GivenClient, givenClient, givenMember } from '../support/given.ts'
+import { type GivenClient, givenClient, givenMember, givenResource } from '../support/given.ts'
 import { post, send } from '../support/post.ts'
 import { relyingParty, signIn } from '../support/relying-party.ts'
 
@@ -54,6 +54,14 @@ describe('RFC 7009: revocation', () => {
   test('section 2.2: a token nobody gave is answered like one that was', async () => {
     const answer = await post(server, '/revoke', { token: 'made-up' }, { client: await givenClient(server) })
     expect([answer.status, answer.text]).toEqual([200, ''])
+  })
+
+  test('section 2.2.1: a token that APIs verify themselves (RFC 9068) cannot be revoked, and that is said', async () => {
+    const resources = [{ id: await givenResource(server) }]
+    const client = await givenClient(server, { profile: 'machine', resources })
+    const { json } = await post(server, '/token', { grant_type: 'client_credentials' }, { client })
+    const answer = await post(server, '/revoke', { token: String(json.access_token) }, { client })
+    expect([answer.status, answer.json.error]).toEqual([400, 'unsupported_token_type'])
   })
 
   test('an access token is over when revoked; the refresh token gives another', async () => {

@@ -12,6 +12,7 @@ import { createPasswordHasher } from '../../src/members/credentials/password.ts'
 import { createMember } from '../../src/members/member.ts'
 import { createClient } from '../../src/oidc/clients/client.ts'
 import { type NewClient, newClient } from '../../src/oidc/clients/new-client.ts'
+import { createResource, type NewResource, newResource } from '../../src/oidc/resource-registration.ts'
 import { systemRandom } from '../../src/security/random.ts'
 import { inTransaction } from '../../src/store/db.ts'
 import type { FederatedIdentity } from '../../src/store/generated/client.ts'
@@ -67,6 +68,15 @@ export async function givenClient(server: Server, input: Partial<NewClient> = {}
     createClient(tx, systemRandom, client, server.now()),
   )
   return { id, secret, redirectUri: client.redirectUris?.[0] ?? '' }
+}
+
+/** An API with two scopes, whose tokens are JWTs if nothing else is said. Its resource indicator. */
+export async function givenResource(server: Server, input: Partial<NewResource> = {}): Promise<string> {
+  const id = input.id ?? `https://${unique('api')}.example.com`
+  const name = { ja: '注文API', en: 'Orders API' }
+  const resource = newResource.parse({ id, name, scopes: ['orders:read', 'orders:write'], ...input })
+  await inTransaction(server.db, (tx) => createResource(tx, resource, server.now()))
+  return id
 }
 
 /** A connection to an upstream; give the issuer of one that listens if somebody is going to be sent there. */

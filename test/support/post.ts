@@ -45,7 +45,7 @@ export function post(
 ): Promise<Answer> {
   const credentials = client && Buffer.from(`${client.id}:${client.secret}`).toString('base64')
   const body = new URLSearchParams(form)
-  if (client && !client.secret) body.set('client_id', client.id)
+  if (client && !client.secret && !body.has('client_id')) body.set('client_id', client.id)
   return send(new URL(path, origin), {
     method: 'POST',
     headers: {
@@ -55,10 +55,7 @@ export function post(
       ...(client?.secret && { authorization: `Basic ${credentials}` }),
       ...headers,
     },
-    body: new URLSearchParams({
-      ...(client && !client.secret && { client_id: client.id }),
-      ...form,
-    }).toString(),
+    body: body.toString(),
   })
 }
 

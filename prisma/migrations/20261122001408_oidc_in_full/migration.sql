@@ -82,6 +82,7 @@ CREATE TABLE "Resource" (
     "scopes" TEXT[],
     "tokenFormat" "TokenFormat" NOT NULL DEFAULT 'jwt',
     "tokenTtl" INTEGER NOT NULL DEFAULT 600,
+    "introspectorId" TEXT,
     "createdAt" TIMESTAMPTZ(3) NOT NULL,
     "updatedAt" TIMESTAMPTZ(3) NOT NULL,
     "disabledAt" TIMESTAMPTZ(3),
@@ -122,6 +123,9 @@ CREATE UNIQUE INDEX "PairwiseSubject_subject_key" ON "PairwiseSubject"("subject"
 CREATE INDEX "PairwiseSubject_memberId_idx" ON "PairwiseSubject"("memberId");
 
 -- CreateIndex
+CREATE INDEX "Resource_introspectorId_idx" ON "Resource"("introspectorId");
+
+-- CreateIndex
 CREATE INDEX "ClientSession_memberId_idx" ON "ClientSession"("memberId");
 
 -- CreateIndex
@@ -132,6 +136,9 @@ ALTER TABLE "RegistrationToken" ADD CONSTRAINT "RegistrationToken_clientId_fkey"
 
 -- AddForeignKey
 ALTER TABLE "PairwiseSubject" ADD CONSTRAINT "PairwiseSubject_memberId_fkey" FOREIGN KEY ("memberId") REFERENCES "Member"("id") ON DELETE CASCADE ON UPDATE CASCADE;
+
+-- AddForeignKey
+ALTER TABLE "Resource" ADD CONSTRAINT "Resource_introspectorId_fkey" FOREIGN KEY ("introspectorId") REFERENCES "Client"("id") ON DELETE SET NULL ON UPDATE CASCADE;
 
 -- AddForeignKey
 ALTER TABLE "ClientResource" ADD CONSTRAINT "ClientResource_clientId_fkey" FOREIGN KEY ("clientId") REFERENCES "Client"("id") ON DELETE CASCADE ON UPDATE CASCADE;
