@@ -1,18 +1,90 @@
 import { randomBytes } from 'node:crypto'
-import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
-import type { KeyPolicy } from '../../src/oidc/keys/plan.ts'
-import { removeSigningKey, rotateSigningKey } from '../../src/oidc/keys/rotate.ts'
+import {
+  afterAll,
+  afterEach,
+  beforeAll,
+  beforeEach,
+  describe,
+  expect,
+  onTestFinished,
+  test,
+  vi,
+} from 'vitest'
+import type { KeyFacts, KeyPolicy } from '../../src/oidc/keys/plan.ts'
+import { type Removal, removeSigningKey, rotateSigningKey } from '../../src/oidc/keys/rotate.ts'
 import { runKeySchedule } from '../../src/oidc/keys/schedule.ts'
-import { readKeyFacts } from '../../src/oidc/keys/signing-key.ts'
+import { type KeyMaking, readKeyFacts } from '../../src/oidc/keys/signing-key.ts'
 import { systemRandom } from '../../src/security/random.ts'
-import { createSealer } from '../../src/security/seal.ts'
-import { openDb } from '../../src/store/db.ts'
+import { createSealer, type Sealer } from '../../src/security/seal.ts'
+import { type Db, openDb } from '../../src/store/db.ts'
 import { createLogger } from '../../src/telemetry/logger.ts'
 import { startTestApp, type TestApp } from '../support/app.ts'
+import { createDatabase, type TestDatabase } from '../support/database.ts'
 import { send } from '../support/post.ts'
 import { startTcpProxy } from '../support/tcp-proxy.ts'
 
 const policy: KeyPolicy = { rotationDays: 90, publishAheadSeconds: 86_400, retiredDays: 7 }
+
+const now = () => new Date()
+const makingOver = (db: Db, sealer: Sealer) => ({ db, sealer, random: systemRandom })
+
+describe('processes that do the same at the same moment', () => {
+  let database: TestDatabase
+  let making: KeyMaking
+  beforeEach(async () => {
+    database = await createDatabase()
+    making = makingOver(database.db, createSealer([randomBytes(32).toString('hex')]))
+  })
+  afterEach(() => database.drop())
+
+  const together = (facts: KeyFacts[], at: Date) =>
+    Promise.all([1, 2, 3].map(() => runKeySchedule(making, facts, policy, at)))
+  const rotate = (inSeconds = 0) =>
+    rotateSigningKey(making, 'ES256', new Date(Date.now() + inSeconds * 1000), now())
+  const remove = (kid: string | undefined, removal: Removal) =>
+    removeSigningKey(database.db, kid ?? '', removal, now())
+
+  test('make one key of each algorithm, retire and destroy each once, and write one event for each', async () => {
+    const { db } = database
+    await together([], now())
+    const first = await readKeyFacts(db)
+    expect(first.map(({ alg, position }) => [alg, position])).toEqual(
+      ['ES256', 'EdDSA', 'PS256', 'RS256'].map((alg) => [alg, 0]),
+    )
+    const later = (days: number) => new Date(Date.now() + days * 86_400_000)
+    await together(first, later(89.5))
+    await together(await readKeyFacts(db), later(91))
+    await together(await readKeyFacts(db), later(100))
+    const keys = await readKeyFacts(db)
+    expect(keys.map(({ position, destroyedAt }) => [position, destroyedAt !== null])).toEqual(
+      ['ES256', 'EdDSA', 'PS256', 'RS256'].flatMap(() => [
+        [0, true],
+        [1, false],
+      ]),
+    )
+    const events = await db.event.groupBy({ by: ['type'], _count: true, orderBy: { type: 'asc' } })
+    expect(events.map(({ type, _count }) => [type, _count])).toEqual([
+      ['signing_key.created', 8],
+      ['signing_key.destroyed', 4],
+      ['signing_key.retired', 4],
+    ])
+  })
+
+  test('two who end the last two keys of an algorithm leave one', async () => {
+    const [kid, other] = [await rotate(), await rotate()]
+    const outcomes = await Promise.all([remove(kid, 'destroy'), remove(other, 'destroy')])
+    expect(outcomes.sort()).toEqual(['done', 'needed'])
+  })
+
+  test('what is unknown, or over already, is told apart', async () => {
+    await rotate()
+    const kid = await rotate(600)
+    expect(await remove('nobody', 'destroy')).toBe('unknown')
+    expect([await remove(kid, 'retire'), await remove(kid, 'retire')]).toEqual(['done', 'unchanged'])
+    expect([await remove(kid, 'destroy'), await remove(kid, 'destroy')]).toEqual(['done', 'unchanged'])
+    expect(await remove(kid, 'retire')).toBe('unchanged')
+  })
+})
 
 let server: TestApp
 beforeAll(async () => {
@@ -20,57 +92,22 @@ beforeAll(async () => {
 })
 afterAll(() => server.close())
 
-const making = () => ({ db: server.db, sealer: server.sealer, random: systemRandom })
-const rotate = () => rotateSigningKey(making(), 'ES256', server.now(), server.now())
-const newestFirst = async () => (await readKeyFacts(server.db)).filter(({ alg }) => alg === 'ES256').reverse()
+const rotate = (sealer = server.sealer) =>
+  rotateSigningKey(makingOver(server.db, sealer), 'ES256', server.now(), server.now())
 const publishedAt = async (origin: string) => {
   const { json } = await send(`${origin}/jwks`, { headers: { host: new URL(server.issuer).host } })
   return (json.keys as { kid: string }[]).map(({ kid }) => kid)
 }
 const waitFor = (condition: () => Promise<void> | void) => vi.waitFor(condition, { timeout: 15_000 })
 
-describe('processes that do the same at the same moment', () => {
-  test('make one key of each algorithm, destroy each once, and write one event for each', async () => {
-    const facts = await readKeyFacts(server.db)
-    const before = await server.db.event.count()
-    // Half a year later, as three processes see it that have all read the same.
-    const later = new Date(server.now().getTime() + 180 * 86_400_000)
-    const retired = facts.map((key) => ({ ...key, retiredAt: server.now() }))
-    for (const seen of [facts, retired])
-      await Promise.all([1, 2, 3].map(() => runKeySchedule(making(), seen, policy, later)))
-    const after = await readKeyFacts(server.db)
-    expect(after.filter(({ position }) => position === 1).map(({ alg }) => alg)).toEqual([
-      'ES256',
-      'EdDSA',
-      'PS256',
-      'RS256',
-    ])
-    expect(after).toHaveLength(8)
-    expect(after.filter(({ destroyedAt }) => destroyedAt !== null)).toHaveLength(4)
-    expect((await server.db.event.count()) - before).toBe(8)
-  })
-
-  test('two who end the last two keys of an algorithm leave one', async () => {
-    const kid = await rotate()
-    const other = await rotate()
-    const now = server.now()
-    for (const { kid: older } of (await newestFirst()).slice(2))
-      await removeSigningKey(server.db, older, 'destroy', now)
-    const outcomes = await Promise.all(
-      [kid, other].map((one) => removeSigningKey(server.db, one ?? '', 'destroy', now)),
-    )
-    expect(outcomes.sort()).toEqual(['done', 'needed'])
-  })
-})
-
-test('what is unknown, or over already, is told apart', async () => {
-  const kid = (await rotate()) ?? ''
-  await rotate()
-  const ask = (id: string, removal: 'retire' | 'destroy') =>
-    removeSigningKey(server.db, id, removal, server.now())
-  expect(await ask('nobody', 'destroy')).toBe('unknown')
-  expect([await ask(kid, 'retire'), await ask(kid, 'retire')]).toEqual(['done', 'unchanged'])
-  expect([await ask(kid, 'destroy'), await ask(kid, 'destroy')]).toEqual(['done', 'unchanged'])
+test('a process that has ended asks for nothing more', async () => {
+  const db = openDb(server.config.DATABASE_URL ?? '', 1)
+  const peer = await server.startPeer({ db })
+  await peer.close()
+  await db.$disconnect()
+  const before = server.logged()
+  await peer.app.engine.refresh()
+  expect(server.logged()).toBe(before)
 })
 
 describe('a process that cannot read the keys', () => {
@@ -109,8 +146,7 @@ describe('a process that cannot read the keys', () => {
 
   test('that its sealing keys do not open goes on with those before', async () => {
     const before = await publishedAt(server.issuer)
-    const strange = { ...making(), sealer: createSealer([randomBytes(32).toString('hex')]) }
-    const kid = await rotateSigningKey(strange, 'ES256', server.now(), server.now())
+    const kid = await rotate(createSealer([randomBytes(32).toString('hex')]))
     await expect(server.app.engine.refresh()).rejects.toThrow('no sealing key opens this value')
     expect(await publishedAt(server.issuer)).toEqual(before)
     await server.db.signingKey.delete({ where: { kid: kid ?? '' } })
