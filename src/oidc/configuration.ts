@@ -13,7 +13,7 @@ import { renderEngineError } from './error-page.ts'
 import { extraParams } from './extra-params.ts'
 import { loadExistingGrant } from './grant.ts'
 import { introspectionPolicy } from './introspection.ts'
-import { type CertificateHeaders, mutualTls } from './mutual-tls.ts'
+import { type CertificateHeaders, certificateMethods, mutualTls } from './mutual-tls.ts'
 import { signedOutPage, signOutPage } from './pages.ts'
 import { pairwiseSubjects } from './pairwise.ts'
 import { promptPolicy } from './prompt-policy.ts'
@@ -62,6 +62,8 @@ const ttl = {
   RefreshToken: 90 * day,
   Session: 14 * day,
 } satisfies Configuration['ttl']
+
+const clientAuthMethods = ['client_secret_basic', 'client_secret_post', 'private_key_jwt', 'none'] as const
 
 /** Asymmetric alone: of a secret only a digest is kept, which signs nothing. */
 const signing = ['ES256', 'RS256', 'PS256', 'EdDSA', 'Ed25519'] as const
@@ -167,7 +169,7 @@ export function engineConfiguration(data: EngineData, deps: EngineDeps): Configu
 
     // RFC 9700 section 2.1.2: the implicit grant is left out; `none` is for our own pages.
     responseTypes: ['code', 'none'],
-    clientAuthMethods: ['client_secret_basic', 'client_secret_post', 'private_key_jwt', 'none'],
+    clientAuthMethods: [...clientAuthMethods, ...certificateMethods(data.certificateHeaders)],
     assertJwtClientAuthClaimsAndHeader: assertionRules(deps.now),
     // RFC 9700 section 2.1.1: PKCE, but for a confidential client that an administrator let go without.
     pkce: { required: (_ctx, client) => usesCode(client) && client.require_pkce !== false },

@@ -1,5 +1,6 @@
 import { X509Certificate } from 'node:crypto'
-import type { Configuration, KoaContextWithOIDC } from 'oidc-provider'
+import { isIP } from 'node:net'
+import type { ClientAuthMethod, Configuration, KoaContextWithOIDC } from 'oidc-provider'
 import { isSameName } from './distinguished-name.ts'
 
 type Features = NonNullable<Configuration['features']>
@@ -18,14 +19,14 @@ export interface CertificateHeaders {
  * @see https://www.rfc-editor.org/rfc/rfc8705
  */
 export function mutualTls(headers: CertificateHeaders | undefined): NonNullable<Features['mTLS']> {
-  if (!headers) return { enabled: false }
+  // Tokens that were bound while there was one are still about.
+  if (!headers) return { enabled: false, getCertificate: () => undefined }
   const { certificate, verified } = headers
   const getCertificate = (ctx: KoaContextWithOIDC) => readCertificate(ctx.get(certificate))
   return {
     enabled: true,
     certificateBoundAccessTokens: true,
     selfSignedTlsClientAuth: true,
-    // Section 2.1: takes an authority's word, which nobody passes on unless there is a header for it.
     tlsClientAuth: verified !== undefined,
     getCertificate,
     certificateAuthorized: (ctx) => verified !== undefined && ctx.get(verified) === 'SUCCESS',
@@ -34,6 +35,14 @@ export function mutualTls(headers: CertificateHeaders | undefined): NonNullable<
       return presented !== undefined && isSubject(presented, property, expected)
     },
   }
+}
+
+/** The ways to be a client by certificate (section 2): by oneself, and where somebody passes it on, by an authority's word. */
+export function certificateMethods(headers: CertificateHeaders | undefined): ClientAuthMethod[] {
+  if (!headers) return []
+  return headers.verified
+    ? ['tls_client_auth', 'self_signed_tls_client_auth']
+    : ['self_signed_tls_client_auth']
 }
 
 /** A certificate as RFC 9440 section 2.1 passes it on (`:base64:`), or as nginx does (PEM, percent-encoded). */
@@ -57,7 +66,7 @@ function isSubject(certificate: X509Certificate, property: string, expected: str
     case 'tls_client_auth_san_uri':
       return alternativeNames(certificate, 'URI').includes(expected)
     case 'tls_client_auth_san_ip':
-      return certificate.checkIP(expected) !== undefined
+      return isIP(expected) !== 0 && certificate.checkIP(expected) !== undefined
     case 'tls_client_auth_san_email':
       return certificate.checkEmail(expected, { subject: 'never' }) !== undefined
     default:

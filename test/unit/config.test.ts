@@ -142,3 +142,19 @@ test('development keys are made once for a data folder, and only their owner may
   expect((await stat(join(folder, 'keys.json'))).mode & 0o777).toBe(0o600)
   expect(keys.SECRET_KEYS[0]?.length).toBeGreaterThanOrEqual(32)
 })
+
+test('a certificate in a header is taken from a proxy alone', () => {
+  const header = { CLIENT_CERTIFICATE_HEADER: 'Client-Cert' }
+  expect(faultsOf(header)).toEqual([expect.stringMatching(/^CLIENT_CERTIFICATE_HEADER: .*TRUST_PROXY/)])
+  expect(faultsOf({ ...header, TRUST_PROXY: '1' })).toEqual([])
+})
+
+test('a word on certificates says nothing where there are none', () => {
+  const env = { CLIENT_CERTIFICATE_VERIFIED_HEADER: 'X-Verified', TRUST_PROXY: '1' }
+  expect(faultsOf(env)).toEqual([expect.stringMatching(/^CLIENT_CERTIFICATE_VERIFIED_HEADER: /)])
+})
+
+test.each(['Client Cert', 'a:b', 'ü'])('%s is no name of a header', (name) => {
+  const faults = faultsOf({ CLIENT_CERTIFICATE_HEADER: name, TRUST_PROXY: '1' })
+  expect(faults).toEqual(['CLIENT_CERTIFICATE_HEADER: the name of a header'])
+})
