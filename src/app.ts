@@ -37,7 +37,7 @@ import { serviceRoutes } from './oidc/services.routes.ts'
 import { readSession } from './oidc/session.ts'
 import { Problem } from './problem.ts'
 import type { Random } from './security/random.ts'
-import { createSealer } from './security/seal.ts'
+import { createSealer, type Sealer } from './security/seal.ts'
 import { openChanges } from './store/changes.ts'
 import { announceChanges, type Db } from './store/db.ts'
 import type { Ephemeral } from './store/ephemeral.ts'
@@ -77,15 +77,7 @@ export async function createApp(resources: Resources): Promise<App> {
   const connector = createOidcConnector({ sealer, fetch, now })
   const signInUrl = accountSignInUrl(issuer)
 
-  const changes = await openChanges(store, (err) => log.warn({ err }, 'a change was not announced'))
-  announceChanges(db, ({ topic, id }) => void changes.announce(topic, id))
-  const recent = rememberRecent(db, changes, now)
-  const engine = await startEngine({
-    ...{ db, sealer, random, now, log, policy: keyPolicy(config) },
-    build: (jwks) => buildEngine(engineData(config, jwks), { db, store, recent, now, log, fetch }),
-  })
-  // A notice that is lost, or cannot be followed now, costs a second.
-  changes.on('keys', () => void engine.refresh().catch(() => undefined))
+  const engine = await openEngine(resources, sealer)
   const { provider } = engine
 
   const linking: LinkDeps = {
@@ -129,6 +121,21 @@ export async function createApp(resources: Resources): Promise<App> {
     await Promise.all([engine.stop(), dispatcher.stop()])
   }
   return { koa, dispatcher, engine, stop }
+}
+
+/** The engine, kept on the keys of all processes, and what it may remember between requests. */
+async function openEngine(resources: Resources, sealer: Sealer): Promise<EngineHolder> {
+  const { config, db, store, random, now, log, fetch } = resources
+  const changes = await openChanges(store, (err) => log.warn({ err }, 'a change was not announced'))
+  announceChanges(db, ({ topic, id }) => void changes.announce(topic, id))
+  const recent = rememberRecent(db, changes, now)
+  const engine = await startEngine({
+    ...{ db, sealer, random, now, log, policy: keyPolicy(config) },
+    build: (jwks) => buildEngine(engineData(config, jwks), { db, store, recent, now, log, fetch }),
+  })
+  // A notice that is lost, or cannot be followed now, costs a second.
+  changes.on('keys', () => void engine.refresh().catch(() => undefined))
+  return engine
 }
 
 function engineData(config: Config, jwks: JWKS): EngineData {
