@@ -26,6 +26,7 @@ import { memberAccountRoutes } from './members/account.routes.ts'
 import { createPasswordHasher, type HashCost } from './members/credentials/password.ts'
 import { type EmailCodes, emailCodes } from './members/email-code.ts'
 import { memberMail } from './members/mail.ts'
+import { backchannelLogoutSink } from './oidc/backchannel-logout.ts'
 import { accountReturnPath, accountSignInUrl, accountSignOutUrl } from './oidc/clients/account-client.ts'
 import type { EngineData } from './oidc/configuration.ts'
 import { type EngineHolder, startEngine } from './oidc/engine.ts'
@@ -115,7 +116,12 @@ export async function createApp(resources: Resources): Promise<App> {
   koa.on('error', (error) => log.error({ err: error }, 'request failed outside the shell'))
 
   const mail = mailSink(resources, codes)
-  const sinks = { audit: auditSink(db, now), mail, upstream: upstreamSink(db, linking.vault, connector) }
+  const sinks = {
+    audit: auditSink(db, now),
+    mail,
+    upstream: upstreamSink(db, linking.vault, connector),
+    backchannel_logout: backchannelLogoutSink({ db, now, log, fetch, provider }),
+  }
   const dispatcher = startDispatcher({ db, sinks, now, log })
   const stop = async () => {
     await Promise.all([engine.stop(), dispatcher.stop()])

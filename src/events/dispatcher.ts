@@ -1,6 +1,6 @@
 import type { Db } from '../store/db.ts'
 import type { Logger } from '../telemetry/logger.ts'
-import type { SinkName, StoredEvent } from './event.ts'
+import { isOrdered, type SinkName, type StoredEvent, sinkNames } from './event.ts'
 import { type Claim, claimDeliveries, completeDelivery, postponeDelivery } from './outbox.ts'
 
 /** Takes one event. May see it again: what it does must bear that. Rejecting means "try later". */
@@ -24,11 +24,39 @@ export interface Dispatcher {
 
 const batchSize = 20
 
+/** Each goes at its own pace: strangers' servers that are slow to answer must not keep the mail waiting. */
+const lanes = [sinkNames.filter(isOrdered), sinkNames.filter((sink) => !isOrdered(sink))]
+
 /**
  * Delivers each event to each of its sinks at least once, in order per member. Any number of processes may run one;
  * whatever a dead one had claimed is delivered by another after its lease.
  */
-export function startDispatcher({ db, sinks, now, log, idleMs = 500 }: DispatcherOptions): Dispatcher {
+export function startDispatcher(options: DispatcherOptions): Dispatcher {
+  const running = lanes.map((lane) => startLane(options, lane))
+  return {
+    async drain() {
+      // What one lane delivers may be the reason for something in another.
+      for (;;) {
+        const delivered = await Promise.all(running.map(({ step }) => step()))
+        if (delivered.every((count) => count === 0)) return
+      }
+    },
+    async stop() {
+      await Promise.all(running.map(({ stop }) => stop()))
+    },
+  }
+}
+
+interface Lane {
+  /** Delivers some of what is due; resolves with how many those were. */
+  step(): Promise<number>
+  stop(): Promise<void>
+}
+
+function startLane(
+  { db, sinks, now, log, idleMs = 500 }: DispatcherOptions,
+  lane: readonly SinkName[],
+): Lane {
   let stopped = false
   let wake = () => {}
 
@@ -45,7 +73,7 @@ export function startDispatcher({ db, sinks, now, log, idleMs = 500 }: Dispatche
   }
 
   const claimAndDeliver = async (): Promise<number> => {
-    const claims = await claimDeliveries(db, now(), batchSize)
+    const claims = await claimDeliveries(db, now(), batchSize, lane)
     await Promise.all(claims.map(deliver))
     return claims.length
   }
@@ -69,9 +97,7 @@ export function startDispatcher({ db, sinks, now, log, idleMs = 500 }: Dispatche
   const running = run()
 
   return {
-    async drain() {
-      while ((await step()) > 0);
-    },
+    step,
     async stop() {
       stopped = true
       wake()

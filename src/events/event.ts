@@ -11,6 +11,8 @@ export interface EventData {
   'member.reactivated': { by: 'operator' }
   'password.changed': { by: 'member' | 'recovery' }
   'sessions.ended': { reason: SessionsEndedBecause; connectionId?: string }
+  /** A relying party's session of the member is over; `sid` is its name there. */
+  'session.logged_out': { clientId: string; sid: string }
   'registration.code_requested': { registrationId: string }
   'recovery.code_requested': { recoveryId: string }
   'identity.linked': {
@@ -54,8 +56,14 @@ export type DomainEvent = { [T in EventType]: { type: T; memberId?: string; data
 /** An event as a sink receives it. `id` is the same at every delivery: receivers deduplicate on it. */
 export type StoredEvent = DomainEvent & { id: string; occurredAt: Date }
 
-export const sinkNames = ['audit', 'mail', 'upstream'] as const
+export const sinkNames = ['audit', 'mail', 'upstream', 'backchannel_logout'] as const
 export type SinkName = (typeof sinkNames)[number]
+
+/** Its receivers are many, and one that is down for hours must not keep what the others are to hear of the same member. */
+const unordered: readonly SinkName[] = ['backchannel_logout']
+
+/** Whether a sink gets a member's events in the order in which they happened. */
+export const isOrdered = (sink: SinkName) => !unordered.includes(sink)
 
 const mailed: readonly EventType[] = [
   'member.registered',
@@ -66,11 +74,15 @@ const mailed: readonly EventType[] = [
   'identity.unlinked',
 ]
 
+/** After these, relying parties are to be told. */
+const endsSessions: readonly EventType[] = ['session.logged_out', 'sessions.ended', 'grant.revoked']
+
 /** The sinks an event goes to: the audit trail takes all of them. */
 export function sinksOf(type: EventType): SinkName[] {
   return [
     'audit',
     ...(mailed.includes(type) ? (['mail'] as const) : []),
     ...(type === 'identity.unlinked' ? (['upstream'] as const) : []),
+    ...(endsSessions.includes(type) ? (['backchannel_logout'] as const) : []),
   ]
 }

@@ -1,6 +1,14 @@
 import { type Db, noteChange, type Tx } from '../store/db.ts'
 import { changesOf } from './changes.ts'
-import { type DomainEvent, type EventType, type SinkName, type StoredEvent, sinksOf } from './event.ts'
+import {
+  type DomainEvent,
+  type EventType,
+  isOrdered,
+  type SinkName,
+  type StoredEvent,
+  sinkNames,
+  sinksOf,
+} from './event.ts'
 
 /** A delivery is claimed for this long; a process that dies in the middle of one leaves it to the others after that. */
 const leaseSeconds = 60
@@ -24,7 +32,7 @@ export async function recordEvent(tx: Tx, event: DomainEvent, now: Date): Promis
       data,
       occurredAt: now,
       deliveries: {
-        create: sinksOf(type).map((sink) => ({ sink, memberId: memberId ?? null, nextAttemptAt: now })),
+        create: sinksOf(type).map((sink) => ({ ...deliveryTo(sink, memberId), nextAttemptAt: now })),
       },
     },
   })
@@ -45,9 +53,8 @@ export async function recordEvents(tx: Tx, events: readonly DomainEvent[], now: 
   await tx.delivery.createMany({
     data: rows.flatMap(({ position, type, memberId }) =>
       sinksOf(type as EventType).map((sink) => ({
-        sink,
+        ...deliveryTo(sink, memberId),
         eventPosition: position,
-        memberId,
         nextAttemptAt: now,
       })),
     ),
@@ -55,17 +62,27 @@ export async function recordEvents(tx: Tx, events: readonly DomainEvent[], now: 
   for (const change of events.flatMap(changesOf)) noteChange(tx, change)
 }
 
+/** A delivery without a member waits for no other. */
+function deliveryTo(sink: SinkName, memberId: string | null | undefined) {
+  return { sink, memberId: (isOrdered(sink) && memberId) || null }
+}
+
 /**
  * Claims due deliveries for this process. An event of a member is not claimed while an earlier one of that member is
- * still on its way to the same sink, so each sink sees a member's events in order; a parked one no longer blocks.
+ * still on its way to the same sink, so each ordered sink sees them in order; a parked one no longer blocks.
  */
-export async function claimDeliveries(db: Db, now: Date, limit: number): Promise<Claim[]> {
+export async function claimDeliveries(
+  db: Db,
+  now: Date,
+  limit: number,
+  sinks: readonly SinkName[] = sinkNames,
+): Promise<Claim[]> {
   const leasedUntil = new Date(now.getTime() + leaseSeconds * 1000)
   const rows = await db.$queryRaw<{ sink: SinkName; eventPosition: bigint; attempts: number }[]>`
     UPDATE "Delivery" SET "nextAttemptAt" = ${leasedUntil}, "attempts" = "attempts" + 1
     WHERE ("sink", "eventPosition") IN (
       SELECT d."sink", d."eventPosition" FROM "Delivery" d
-      WHERE d."nextAttemptAt" <= ${now} AND d."parkedAt" IS NULL AND NOT EXISTS (
+      WHERE d."nextAttemptAt" <= ${now} AND d."parkedAt" IS NULL AND d."sink" = ANY(${sinks}) AND NOT EXISTS (
         SELECT 1 FROM "Delivery" earlier
         WHERE earlier."sink" = d."sink" AND earlier."memberId" = d."memberId"
           AND earlier."eventPosition" < d."eventPosition" AND earlier."parkedAt" IS NULL)

@@ -1,6 +1,7 @@
 import { type Adapter, type AdapterFactory, errors } from 'oidc-provider'
 import { type Db, isDbUnavailable } from '../store/db.ts'
 import { type Ephemeral, StoreUnavailable } from '../store/ephemeral.ts'
+import { noteSessions } from './client-session.ts'
 import { grantAdapter, refreshTokenAdapter } from './durable-adapter.ts'
 import { ephemeralAdapter } from './ephemeral-adapter.ts'
 import type { Recent } from './recent.ts'
@@ -37,6 +38,9 @@ function select(model: string, { db, store, recent, now }: AdapterDeps): Adapter
       return initialAccessTokenAdapter(db, now)
     case 'RegistrationAccessToken':
       return registrationAccessTokenAdapter(db, now)
+    case 'AuthorizationCode':
+    case 'DeviceCode':
+      return noteSessions(ephemeralAdapter(model, store, db, now), db, now)
     default:
       return ephemeralAdapter(model, store, db, now)
   }

@@ -85,6 +85,7 @@ function features(
   return {
     devInteractions: { enabled: false },
     rpInitiatedLogout: { enabled: true, logoutSource: signOutPage, postLogoutSuccessSource: signedOutPage },
+    backchannelLogout: { enabled: true },
     claimsParameter: { enabled: true },
     clientCredentials: { enabled: true },
     ...registrationFeatures(systemRandom),

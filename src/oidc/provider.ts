@@ -4,6 +4,7 @@ import type { HttpMiddleware } from '../http/context.ts'
 import { pinOrigin } from '../http/origin.ts'
 import type { Outbound } from '../http/outbound.ts'
 import type { Logger } from '../telemetry/logger.ts'
+import { recordLogouts } from './backchannel-logout.ts'
 import { compareDigests } from './client-authentication.ts'
 import { keepInstances } from './client-instances.ts'
 import { honorKeyRotation } from './client-keys.ts'
@@ -39,6 +40,7 @@ export function buildEngine(data: EngineData, deps: EngineDeps & { log: Logger; 
   provider.ReplayDetection.unique = replayDetection(provider, replayGuard(deps.store, deps.now), deps.now)
 
   guardDeviceFlow(provider, deps.store)
+  recordLogouts(provider, deps)
 
   // Not waited for: the answer does not depend on it.
   provider.on('grant.success', ({ oidc }) => {

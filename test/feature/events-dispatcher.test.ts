@@ -25,7 +25,13 @@ const pass = (seconds: number) => {
 function dispatcher(sinks: Partial<Record<SinkName, Sink>>): Dispatcher {
   const nothing: Sink = async () => {}
   const log = createLogger('info', { write: (line) => void logged.push(line) })
-  const all = { audit: nothing, mail: nothing, upstream: nothing, ...sinks }
+  const all = {
+    audit: nothing,
+    mail: nothing,
+    upstream: nothing,
+    backchannel_logout: nothing,
+    ...sinks,
+  }
   const started = startDispatcher({ db: database.db, sinks: all, now, log, idleMs: 3_600_000 })
   onTestFinished(() => started.stop())
   return started
@@ -68,6 +74,23 @@ describe('order', () => {
     await drain()
     expect(take()).toEqual(['a 1', 'a 2', 'a 3'])
     expect(await remaining()).toBe(0)
+  })
+
+  test('a sink that asks for no order gets what happened after what it could not take', async () => {
+    const memberId = randomUUID()
+    const taken: string[] = []
+    const backchannel: Sink = async ({ type, data }) => {
+      if (type !== 'session.logged_out') return
+      if (data.clientId === 'down') throw new Error('down')
+      taken.push(data.clientId)
+    }
+    for (const clientId of ['down', 'up']) {
+      const data = { clientId, sid: clientId }
+      await recordEvent(database.db, { type: 'session.logged_out', memberId, data }, now())
+    }
+    await dispatcher({ backchannel_logout: backchannel }).drain()
+    expect(taken).toEqual(['up'])
+    expect(await remaining()).toBe(1)
   })
 
   test('a sink that fails keeps no other sink waiting', async () => {
@@ -244,11 +267,29 @@ test('stopping lets what is in hand finish, and claims nothing more', async () =
   expect(await remaining()).toBe(1)
 })
 
+test('receivers that take their time keep only each other waiting', async () => {
+  let release = () => {}
+  const slow = new Promise<void>((resolve) => (release = resolve))
+  const { sink, seen } = collector()
+  const { drain } = dispatcher({ audit: sink, backchannel_logout: () => slow })
+  const data = { clientId: 'slow', sid: 'sid' }
+  await recordEvent(database.db, { type: 'session.logged_out', memberId: randomUUID(), data }, now())
+  const first = drain()
+  await vi.waitFor(() => expect(seen).toEqual(['session.logged_out']))
+  await record(randomUUID(), 'later')
+  const second = drain()
+  await vi.waitFor(async () => expect([seen.length, await remaining()]).toEqual([2, 1]))
+  expect(seen).toEqual(['session.logged_out', 'later'])
+  release()
+  await Promise.all([first, second])
+  expect(await remaining()).toBe(0)
+})
+
 test('a dispatcher that has nothing to do looks again by itself', async () => {
   const { sink, seen } = collector()
   const log = createLogger('silent')
   const nothing: Sink = async () => {}
-  const sinks = { audit: sink, mail: nothing, upstream: nothing }
+  const sinks = { audit: sink, mail: nothing, upstream: nothing, backchannel_logout: nothing }
   const { stop } = startDispatcher({ db: database.db, sinks, now, log, idleMs: 5 })
   onTestFinished(stop)
   await record(randomUUID(), 'later')

@@ -138,7 +138,6 @@ const addresses = [
   'jwks_uri',
   'sector_identifier_uri',
   'initiate_login_uri',
-  'backchannel_logout_uri',
 ]
 
 function addressFaults(metadata: Metadata): ProfileFault[] {

@@ -172,6 +172,8 @@ export function profileFaults(profile: ClientProfile, metadata: Metadata): Profi
       if (reason) refuse(field, `${uri}: ${reason}`)
     }
   }
+  const logout = logoutUriFault(metadata)
+  if (logout) refuse('backchannel_logout_uri', logout)
   if (redirects === 'native') faults.push(...sectorFaults(metadata))
   return profile === 'fapi2' ? [...faults, ...fapiFaults(metadata)] : faults
 }
@@ -217,6 +219,18 @@ function redirectUriFault(redirects: Rules['redirects'], uri: string): string | 
   return url.protocol === 'https:' || isLocal
     ? undefined
     : 'must be https: http is for localhost, 127.0.0.1 and [::1] alone'
+}
+
+/**
+ * OpenID Connect Back-Channel Logout 1.0 section 2.2. Whether the address may be called is decided when it is: one inside,
+ * loopback too, has to be among the private hosts.
+ */
+function logoutUriFault({ backchannel_logout_uri: uri }: Metadata): string | undefined {
+  if (uri === undefined) return undefined
+  const url = typeof uri === 'string' ? URL.parse(uri) : null
+  if (!url) return 'must be an absolute URI'
+  if (url.href.includes('#')) return 'must not have a fragment'
+  return redirectUriFault('web', url.href)
 }
 
 function nativeUriFault({ protocol, hostname }: URL): string | undefined {
