@@ -134,6 +134,7 @@ export async function pushForm(
   client: FapiClient,
   parameters: Record<string, string>,
   changes: Changes = {},
+  headers: Record<string, string> = {},
 ): Promise<Answer> {
-  return post(server, '/par', { ...parameters, ...(await proving(server, client, changes)) })
+  return post(server, '/par', { ...parameters, ...(await proving(server, client, changes)) }, { headers })
 }
