@@ -8,6 +8,8 @@ export const clockToleranceSeconds = 15
 /** Longer than anything that is consumed lives (device codes: 600 s), so that a mark outlives what it marks. */
 const consumedMarkSeconds = 3600
 
+const consumable = ['AuthorizationCode', 'DeviceCode', 'PushedAuthorizationRequest']
+
 /**
  * The engine's short-lived entities: lost with the store, at the price of signing in again. Each step is one command
  * on one key, or on two keys of one hash tag.
@@ -17,14 +19,15 @@ export function ephemeralAdapter(model: string, store: Ephemeral, db: Db, now: (
   const consumedKey = (id: string) => `${key(id)}:consumed`
   const pointer = (kind: string, value: string) => `oidc:${kind}:${value}`
 
+  const read = async (at: string): Promise<AdapterPayload | undefined> => {
+    const stored = await store.get(at)
+    return stored === undefined ? undefined : JSON.parse(stored)
+  }
   const find = async (id: string): Promise<AdapterPayload | undefined> => {
+    if (!consumable.includes(model)) return read(key(id))
     const [stored, consumed] = await store.getMany([key(id), consumedKey(id)])
     if (!stored) return undefined
     return { ...JSON.parse(stored), ...(consumed && { consumed: Number(consumed) }) }
-  }
-  const follow = async (kind: string, value: string) => {
-    const id = await store.get(pointer(kind, value))
-    return id === undefined ? undefined : find(id)
   }
 
   return {
@@ -34,14 +37,19 @@ export function ephemeralAdapter(model: string, store: Ephemeral, db: Db, now: (
           name: 'AlreadyUsedError',
         })
       const ttl = Math.max(1, Math.ceil(expiresIn ?? 0)) + clockToleranceSeconds
+      const text = JSON.stringify(payload)
       // The entity before its pointers: a pointer never leads to nothing.
-      await store.set(key(id), JSON.stringify(payload), ttl)
-      if (model === 'Session' && payload.uid) await store.set(pointer('session', payload.uid), id, ttl)
+      await store.set(key(id), text, ttl)
+      // Each use of a token that ends with its session looks for the session, so it is there whole.
+      if (model === 'Session' && payload.uid) await store.set(pointer('session', payload.uid), text, ttl)
       if (payload.userCode) await store.set(pointer('user-code', payload.userCode), id, ttl)
     },
     find,
-    findByUid: (uid) => follow('session', uid),
-    findByUserCode: (userCode) => follow('user-code', userCode),
+    findByUid: (uid) => read(pointer('session', uid)),
+    async findByUserCode(userCode) {
+      const id = await store.get(pointer('user-code', userCode))
+      return id === undefined ? undefined : find(id)
+    },
     async consume(id) {
       if (
         await store.setIfAbsent(
@@ -61,7 +69,10 @@ export function ephemeralAdapter(model: string, store: Ephemeral, db: Db, now: (
       }
       throw new errors.InvalidGrant(`${model} was already used`)
     },
-    destroy: (id) => store.delete(key(id)),
+    async destroy(id) {
+      const uid = model === 'Session' ? (await find(id))?.uid : undefined
+      await store.delete(key(id), ...(uid ? [pointer('session', uid)] : []))
+    },
     // Every use of a token reads its grant again, so deleting the grant has ended them all.
     revokeByGrantId: async () => {},
   }
