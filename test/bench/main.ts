@@ -20,7 +20,7 @@ const usage = `npm run bench -- [--quick] [--out FILE] [--only NAME]... [--profi
 
 Measures this server on PostgreSQL and Redis against a bare oidc-provider in memory, in one run.
   --quick           short rounds
-  --out FILE        writes the figures as JSON
+  --out FILE        writes the figures as JSON, with the statements and commands of each request
   --only NAME       one of ${flows.map(({ name }) => name).join(', ')}; may be repeated
   --profile FOLDER  writes CPU profiles of both servers there`
 
@@ -32,6 +32,8 @@ async function main(): Promise<void> {
   if (plan.profiles) await mkdir(plan.profiles, { recursive: true })
   const chosen = flows.filter(({ name }) => !values.only || values.only.includes(name))
   const stores = await openStores()
+  // PostgreSQL runs in a session of its own: whoever interrupts this leaves none behind.
+  process.once('SIGINT', () => stores.close().finally(() => process.exit(130)))
   try {
     const { ours, bare } = await startSides(stores)
     const rows: Row[] = []
@@ -89,5 +91,9 @@ function table(rows: readonly Row[]): string {
   return [head, ...lines].map(print).join('\n')
 }
 
+const unknown = values.only?.find((name) => !flows.some((flow) => flow.name === name))
 if (values.help) console.log(usage)
-else await main()
+else if (unknown) {
+  console.error(`there is no ${unknown}\n\n${usage}`)
+  process.exitCode = 2
+} else await main()
