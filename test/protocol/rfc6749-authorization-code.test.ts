@@ -251,7 +251,7 @@ describe('RFC 6749 section 4.1.2: the answer, and what the member decides', () =
     await signIn(party, browser, member, { scope: 'openid email' })
     const page = await browser.open((await begin(party, { scope: 'openid email profile' })).url)
     expect(page.url.pathname).toMatch(/consent$/)
-    expect(page.html.match(/badge--new/g)).toHaveLength(1)
+    expect(page.html.match(/class="fact"/g)).toHaveLength(1)
     const callback = (await browser.submit(page, '/consent')).url
     expect(callback.searchParams.has('code')).toBe(true)
   })
