@@ -42,6 +42,10 @@ export function buildEngine(data: EngineData, deps: EngineDeps & { log: Logger; 
   guardDeviceFlow(provider, deps.store)
   recordLogouts(provider, deps)
 
+  // RFC 9126 section 2.3: what is too large has a status of its own. The engine names it only like this.
+  provider.on('pushed_authorization_request.error', (ctx, { cause }) => {
+    if (cause instanceof Error && cause.message === 'request entity too large') ctx.status = 413
+  })
   // Not waited for: the answer does not depend on it.
   provider.on('grant.success', ({ oidc }) => {
     const grantId = oidc.entities.Grant?.jti

@@ -1,5 +1,5 @@
 import * as oidc from 'openid-client'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { startTestApp, type TestApp } from '../support/app.ts'
 import { openBrowser } from '../support/browser.ts'
 import { type GivenMember, givenClient, givenMember } from '../support/given.ts'
@@ -45,6 +45,50 @@ describe('RFC 9126: pushed authorization requests', () => {
     const form = await formOf()
     const answer = await post(server, '/par', form, { client: { ...party, secret: 'wrong' } })
     expect([answer.status, answer.json.error]).toEqual([401, 'invalid_client'])
+  })
+
+  test('section 2: it proves itself as it does at the token endpoint, in one way', async () => {
+    const byPost = await givenClient(server, { authMethod: 'client_secret_post' })
+    const own = { ...(await formOf()), client_id: byPost.id, redirect_uri: byPost.redirectUri }
+    const withSecret = { ...own, client_secret: byPost.secret }
+    expect((await post(server, '/par', own)).status).toBe(401)
+    expect((await post(server, '/par', { ...own, client_secret: 'wrong' })).status).toBe(401)
+    expect((await post(server, '/par', withSecret, { client: byPost })).status).toBe(400)
+    expect((await post(server, '/par', withSecret)).status).toBe(201)
+  })
+
+  test('section 2: a client pushes nothing in the name of another', async () => {
+    const stranger = await givenClient(server)
+    const form = await formOf({ client_id: stranger.id, redirect_uri: stranger.redirectUri })
+    const answer = await post(server, '/par', form, { client: party })
+    expect([answer.status, answer.json.error]).toEqual([400, 'invalid_request'])
+  })
+
+  test('section 2: a parameter that is there twice is refused', async () => {
+    const form: [string, string][] = [...Object.entries(await formOf()), ['scope', 'openid email']]
+    const authorization = `Basic ${btoa(`${party.id}:${party.secret}`)}`
+    const answer = await post(server, '/par', form, { headers: { authorization } })
+    expect([answer.status, answer.json.error]).toEqual([400, 'invalid_request'])
+  })
+
+  test.each([
+    ['JSON', 'application/json'],
+    ['no form', 'text/plain'],
+  ])('section 2.1: %s is refused', async (_, type) => {
+    const headers = { 'content-type': type }
+    const answer = await post(server, '/par', await formOf(), { client: party, headers })
+    expect([answer.status, answer.json.error]).toEqual([400, 'invalid_request'])
+  })
+
+  test('section 2.3: another method than POST is not known', async () => {
+    expect((await send(`${server.issuer}/par`)).status).toBe(405)
+  })
+
+  test('section 2.3: what is too large is refused, and what is merely long is not', async () => {
+    const of = async (length: number) =>
+      post(server, '/par', await formOf({ state: 'x'.repeat(length) }), { client: party })
+    expect((await of(60_000)).status).toBe(413)
+    expect((await of(20_000)).status).toBe(201)
   })
 
   test.each([
@@ -94,6 +138,27 @@ describe('RFC 9126: pushed authorization requests', () => {
     const again = await browser.open(url)
     expect(again.url.searchParams.has('code')).toBe(false)
     expect(again.html + again.url.search).toContain('invalid_request_uri')
+  })
+
+  test('section 2.2: after its time it is good for nothing', async () => {
+    const { url } = await push()
+    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 61_000 })
+    onTestFinished(() => void vi.useRealTimers())
+    const { headers } = await send(url)
+    expect(refusal(party.redirectUri, headers.location)).toBe('invalid_request_uri')
+  })
+
+  test('section 2.2: a member who has come in time may take their time', async () => {
+    const attempt = await push()
+    const browser = openBrowser()
+    const page = await browser.open(attempt.url)
+    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 90_000 })
+    onTestFinished(() => void vi.useRealTimers())
+    browser.stopAt(party.redirectUri)
+    const { email, password } = member
+    const next = await browser.submit(page, '/sign-in', { email, password })
+    const last = next.status === 0 ? next : await browser.submit(next, '/consent')
+    expect(last.url.searchParams.has('code')).toBe(true)
   })
 
   test('of 50 uses of one request_uri at once, at two processes, one gets a code', async () => {
