@@ -1,4 +1,4 @@
-import { type Command, InvalidArgumentError, Option } from 'commander'
+import { type Command, InvalidArgumentError } from 'commander'
 import { z } from 'zod'
 import { type ClientProfile, clientProfiles } from '../oidc/clients/profile.ts'
 import {
@@ -41,7 +41,7 @@ export function addRegistrationTokens(program: Command, surroundings: Surroundin
 
 interface CreateOptions extends Json {
   label: string
-  expiresIn: number
+  expiresIn?: number
   profile?: string[]
   scope?: string[]
   allowNoPkce?: boolean
@@ -58,17 +58,16 @@ function addCreate(tokens: Command, surroundings: Surroundings): void {
       '--expires-in <time>',
       'how long it lets clients in: seconds, or 30m, 24h, 7d (default: 30d)',
       secondsUpTo(maxDays),
-      defaultSeconds,
     )
     .option(
       '--profile <profile>',
       `what its clients may be; repeatable (default: ${defaultProfiles.join(' ')})`,
       collectedWords,
     )
-    .addOption(
-      new Option('--scope <scope>', 'what its clients may ask for; repeatable')
-        .argParser(collectedWords)
-        .default(undefined, registrableScopes.join(' ')),
+    .option(
+      '--scope <scope>',
+      `what its clients may ask for; repeatable (default: ${registrableScopes.join(' ')})`,
+      collectedWords,
     )
     .option('--allow-no-pkce', 'let web clients go without PKCE: for libraries older than it')
     .option('--max-uses <number>', 'how many clients it lets in (default: any number)', toCount)
@@ -85,7 +84,7 @@ const input = z.object({
   label: z
     .string()
     .regex(/^[a-z0-9][a-z0-9.-]{0,62}$/, 'lower-case letters, digits, dots and hyphens, at most 63'),
-  expiresIn: z.number().min(1, 'must be longer'),
+  expiresIn: z.number().min(1, 'must be longer').default(defaultSeconds),
   profile: z
     .array(z.enum(clientProfiles))
     .min(1)
