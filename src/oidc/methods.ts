@@ -3,11 +3,13 @@ import { Problem } from '../problem.ts'
 import { routes } from './routes.ts'
 
 const read = ['GET', 'HEAD']
+/** Forms are `postRequests`' business. */
+const readOrPost = [...read, 'POST']
 /** Answers to preflights of browsers (CORS) come from the engine. */
 const post = ['POST', 'OPTIONS']
 
 const methods = {
-  authorization: read,
+  authorization: readOrPost,
   token: post,
   userinfo: [...read, ...post],
   jwks: [...read, 'OPTIONS'],
@@ -16,9 +18,9 @@ const methods = {
   pushed_authorization_request: post,
   // RFC 7591 section 3: not for browsers.
   registration: ['POST'],
-  end_session: read,
+  end_session: readOrPost,
   device_authorization: post,
-  code_verification: [...read, 'POST'],
+  code_verification: readOrPost,
 } satisfies Record<keyof typeof routes, string[]>
 
 const byPath = new Map<string, string[]>([

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { startTestApp, type TestApp } from '../support/app.ts'
 import { type Browser, openBrowser } from '../support/browser.ts'
 import { type GivenMember, givenClient, givenMember } from '../support/given.ts'
-import { send } from '../support/post.ts'
+import { post, send } from '../support/post.ts'
 import {
   authorize,
   begin,
@@ -102,6 +102,25 @@ describe('OpenID Connect Core 1.0 section 3.1.2.1: prompt', () => {
   test('create without a page is refused', async () => {
     const { url } = await ask(openBrowser(), { prompt: 'none create' })
     expect(url.searchParams.get('error')).toBe('invalid_request')
+  })
+})
+
+describe('OpenID Connect Core 1.0 section 3.1.2.1: requests by POST', () => {
+  test('something that is no form is refused', async () => {
+    const headers = { 'content-type': 'application/json' }
+    expect((await post(server, '/authorize', { client_id: party.id }, { headers })).status).toBe(415)
+  })
+
+  test('a form, which comes from another site and without cookies, gives a code from the session there is', async () => {
+    const { browser } = await givenSession()
+    const attempt = await begin(party, { prompt: 'none' })
+    const form = Object.fromEntries(attempt.url.searchParams)
+    const headers = { accept: 'text/html', origin: 'https://shop.example.com' }
+    const sent = await post(server, '/authorize', form, { headers })
+    expect([sent.status, sent.headers['set-cookie']]).toEqual([303, undefined])
+    browser.stopAt(party.redirectUri)
+    const { url } = await browser.open(new URL(String(sent.headers.location), server.issuer))
+    expect((await redeem(party, url, attempt)).claims()?.sub).toBe(member.id)
   })
 })
 

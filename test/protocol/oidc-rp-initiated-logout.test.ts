@@ -1,6 +1,6 @@
 import { generateKeyPair, SignJWT } from 'jose'
 import * as oidc from 'openid-client'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { startTestApp, type TestApp } from '../support/app.ts'
 import { type Browser, openBrowser } from '../support/browser.ts'
 import { givenClient, givenMember } from '../support/given.ts'
@@ -46,6 +46,30 @@ describe('RP-Initiated Logout 1.0 section 2: the member decides', () => {
     expect(await isSignedIn(party, browser)).toBe(true)
   })
 
+  test('a form of another site, with which no cookie comes, neither: the browser comes again, with its cookie', async () => {
+    const { party, browser, tokens } = await givenSignedIn()
+    const form = { id_token_hint: tokens.id_token ?? '', post_logout_redirect_uri: goodbye, state: 'a b&c' }
+    const foreign = { origin: 'https://shop.example.com', 'sec-fetch-site': 'cross-site' }
+    const sent = await post(server, '/sign-out', form, { headers: { accept: 'text/html', ...foreign } })
+    expect([sent.status, sent.headers['set-cookie']]).toEqual([303, undefined])
+    const page = await browser.open(new URL(String(sent.headers.location), server.issuer))
+    expect(page.html).toContain('name="logout" value="yes"')
+    expect(await isSignedIn(party, browser)).toBe(true)
+    browser.stopAt(goodbye)
+    const again = await browser.open(page.url)
+    const { url } = await browser.submit(again, '/sign-out/confirm', { logout: 'yes' })
+    expect(url.searchParams.get('state')).toBe('a b&c')
+  })
+
+  test.each([
+    ['JSON', { 'content-type': 'application/json' }, 415],
+    ['something compressed', { 'content-encoding': 'gzip' }, 415],
+    ['a form that is too long', {}, 413],
+  ])('%s is no form', async (_, headers, status) => {
+    const form = { state: status === 413 ? 'x'.repeat(8_000) : 'x' }
+    expect((await post(server, '/sign-out', form, { headers })).status).toBe(status)
+  })
+
   test('a form that was not on the page signs nobody out', async () => {
     const { party, browser, tokens } = await givenSignedIn()
     const page = await browser.open(signOutUrl(party, tokens))
@@ -89,6 +113,92 @@ describe('RP-Initiated Logout 1.0 section 3: where the browser goes afterwards',
     const page = await browser.open(`${server.issuer}/sign-out?post_logout_redirect_uri=${goodbye}`)
     const { url } = await browser.submit(page, '/sign-out/confirm', { logout: 'yes' })
     expect(url.origin).toBe(server.issuer)
+  })
+
+  describe('an id_token_hint', () => {
+    const changed = (token: string) => {
+      const [header, payload, signature] = token.split('.')
+      const claims = JSON.parse(Buffer.from(payload ?? '', 'base64url').toString())
+      const other = Buffer.from(JSON.stringify({ ...claims, sub: 'somebody' })).toString('base64url')
+      return `${header}.${other}.${signature}`
+    }
+    const unsigned = (token: string) => {
+      const header = Buffer.from('{"alg":"none"}').toString('base64url')
+      return `${header}.${token.split('.')[1]}.`
+    }
+    const faults: [string, (tokens: Tokens) => string][] = [
+      ['was changed', ({ id_token = '' }) => changed(id_token)],
+      ['is not signed', ({ id_token = '' }) => unsigned(id_token)],
+      ['is no token', () => 'no-token'],
+      ['is another kind of token', ({ access_token }) => access_token],
+    ]
+    test.each(faults)('that %s is refused on a page of ours, and nobody redirected', async (_, hint) => {
+      const { party, browser, tokens } = await givenSignedIn()
+      const parameters = { id_token_hint: hint(tokens), post_logout_redirect_uri: goodbye, ui_locales: 'ja' }
+      const page = await browser.open(signOutUrl(party, tokens, parameters))
+      expect([page.status, page.url.pathname]).toEqual([400, '/sign-out'])
+      for (const part of ['<html lang="ja">', '手続きを続けられません', '<code>invalid_request</code>'])
+        expect(page.html).toContain(part)
+      expect(await isSignedIn(party, browser)).toBe(true)
+    })
+
+    test('of another client than the one named is refused', async () => {
+      const { party, browser, tokens } = await givenSignedIn()
+      const { id } = await givenClient(server)
+      const page = await browser.open(signOutUrl(party, tokens, { client_id: id }))
+      expect(page.status).toBe(400)
+    })
+
+    test('that has expired is good for this', async () => {
+      const { party, browser, tokens } = await givenSignedIn()
+      vi.useFakeTimers({ toFake: ['Date'], shouldAdvanceTime: true, now: Date.now() + 2 * 3_600_000 })
+      onTestFinished(() => void vi.useRealTimers())
+      expect(tokens.claims()?.exp).toBeLessThan(Date.now() / 1000)
+      const page = await browser.open(signOutUrl(party, tokens, { post_logout_redirect_uri: goodbye }))
+      browser.stopAt(goodbye)
+      const { url } = await browser.submit(page, '/sign-out/confirm', { logout: 'yes' })
+      expect(url.href).toBe(goodbye)
+    })
+  })
+
+  test.each([
+    ['an unknown client', '?client_id=nobody', 'invalid_client'],
+    ['a parameter twice', '?state=a&state=b', 'invalid_request'],
+  ])('%s is refused', async (_, query, code) => {
+    const page = await openBrowser().open(`${server.issuer}/sign-out${query}`)
+    expect(page.status).toBe(400)
+    expect(page.html).toContain(`<code>${code}</code>`)
+  })
+
+  test.each([
+    ['nothing at all', ''],
+    ['a state and no address', '?state=abc'],
+    ['a hint of who it is about, and languages', '?logout_hint=hanako&ui_locales=en'],
+  ])('with %s the browser ends on a page of ours', async (_, query) => {
+    const { party, browser } = await givenSignedIn()
+    const page = await browser.open(`${server.issuer}/sign-out${query}`)
+    const after = await browser.submit(page, '/sign-out/confirm', { logout: 'yes' })
+    expect([after.status, after.url.href]).toEqual([200, `${server.issuer}/sign-out/success`])
+    expect(await isSignedIn(party, browser)).toBe(false)
+  })
+
+  test('a client may be named instead of hinted at; without a state none comes back', async () => {
+    const { party, browser } = await givenSignedIn()
+    const query = new URLSearchParams({ client_id: party.id, post_logout_redirect_uri: goodbye })
+    const page = await browser.open(`${server.issuer}/sign-out?${query}`)
+    browser.stopAt(goodbye)
+    const { url } = await browser.submit(page, '/sign-out/confirm', { logout: 'yes' })
+    expect(url.href).toBe(goodbye)
+  })
+
+  test('who is signed out already is sent on', async () => {
+    const { party, tokens } = await givenSignedIn()
+    const browser = openBrowser()
+    const parameters = { post_logout_redirect_uri: goodbye, state: 'abc' }
+    const page = await browser.open(signOutUrl(party, tokens, parameters))
+    browser.stopAt(goodbye)
+    const { url } = await browser.submit(page, '/sign-out/confirm')
+    expect(url.href).toBe(`${goodbye}?state=abc`)
   })
 
   test('an id_token_hint that somebody else signed is refused', async () => {
