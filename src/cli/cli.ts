@@ -8,6 +8,7 @@ import { addCommand, type Json } from './command.ts'
 import { addConnections } from './connections.ts'
 import { type Surroundings, withDatabase } from './context.ts'
 import { addKeys } from './keys.ts'
+import { addMembers } from './members.ts'
 import { plain, print } from './output.ts'
 import { exitCode, Refusal } from './refusal.ts'
 import { addRegistrationTokens } from './registration-tokens.ts'
@@ -35,6 +36,7 @@ function createProgram(surroundings: Surroundings): Command {
     .exitOverride()
   addClients(program, surroundings)
   addConnections(program, surroundings)
+  addMembers(program, surroundings)
   addResources(program, surroundings)
   addRegistrationTokens(program, surroundings)
   addKeys(program, surroundings)

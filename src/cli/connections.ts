@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
-import { disableConnection, findConnection, listConnections } from '../connections/connection.ts'
+import { enableConnection, findConnection, listConnections } from '../connections/connection.ts'
+import { disableConnectionAndSessions } from '../linking/disable-connection.ts'
 import { inTransaction } from '../store/db.ts'
 import { addCommand, type Json } from './command.ts'
 import { addConnectionCreate } from './connection-create.ts'
@@ -32,11 +33,16 @@ export function addConnections(program: Command, surroundings: Surroundings): vo
   addCommand(
     connections,
     'disable',
-    'Let nobody link or sign in through it from now on; what is linked stays.',
-    ['hitotsu connections disable line'],
+    'Let nobody link or sign in through it; sign out everybody who has. What is linked stays.',
+    ['hitotsu connections disable line', 'hitotsu connections disable line   # was cut short: goes on'],
   )
     .argument('<id>', 'the connection')
     .action((id: string, options: Json) => disable(id, options, surroundings))
+  addCommand(connections, 'enable', 'Let members link and sign in through a disabled connection again.', [
+    'hitotsu connections enable line',
+  ])
+    .argument('<id>', 'the connection')
+    .action((id: string, options: Json) => enable(id, options, surroundings))
 }
 
 function list({ json }: Json, surroundings: Surroundings): Promise<void> {
@@ -71,12 +77,24 @@ function show(id: string, { json }: Json, surroundings: Surroundings): Promise<v
 
 function disable(id: string, { json }: Json, surroundings: Surroundings): Promise<void> {
   return withContext(surroundings, async ({ db, now }) => {
-    const changed = await inTransaction(db, (tx) => disableConnection(tx, id, now))
+    const { changed, membersSignedOut } = await disableConnectionAndSessions(db, id, now)
     const connection = await findConnection(db, id)
     if (!connection) throw new Refusal(`there is no connection ${plain(id)}`)
+    const signedOut = `Signed out everywhere: ${membersSignedOut} member(s) who have signed in through it.`
     const text = changed
-      ? `Disabled the connection ${plain(id)}. Nobody links or signs in through it any more; what is linked stays.`
-      : `The connection ${plain(id)} was disabled already; nothing changed.`
-    print(json, { id, disabledAt: connection.disabledAt, changed }, text)
+      ? `Disabled the connection ${plain(id)}. Nobody links or signs in through it any more; what is linked stays.\n${signedOut}`
+      : `The connection ${plain(id)} was disabled already${membersSignedOut > 0 ? `.\n${signedOut}` : '; nothing changed.'}`
+    print(json, { id, disabledAt: connection.disabledAt, changed, membersSignedOut }, text)
+  })
+}
+
+function enable(id: string, { json }: Json, surroundings: Surroundings): Promise<void> {
+  return withContext(surroundings, async ({ db, now }) => {
+    const changed = await inTransaction(db, (tx) => enableConnection(tx, id, now))
+    if (!(await findConnection(db, id))) throw new Refusal(`there is no connection ${plain(id)}`)
+    const text = changed
+      ? `Enabled the connection ${plain(id)}. Members can link and sign in through it again.`
+      : `The connection ${plain(id)} was not disabled; nothing changed.`
+    print(json, { id, disabledAt: null, changed }, text)
   })
 }

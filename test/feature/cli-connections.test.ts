@@ -310,8 +310,23 @@ describe('connections disable', () => {
     expect(await connections(['disable', id])).toMatchObject({ status: 0, stderr: '' })
     expect((await stored(id)).disabledAt).not.toBeNull()
     const again = await connections(['disable', id, '--json'])
-    expect(JSON.parse(again.stdout)).toMatchObject({ id, changed: false })
+    expect(JSON.parse(again.stdout)).toMatchObject({ id, changed: false, membersSignedOut: 0 })
     const { stdout } = await connections(['list'])
     expect(stdout).toMatch(new RegExp(`^${id} .*disabled`, 'm'))
+  })
+})
+
+describe('connections enable', () => {
+  test('refuses a connection that does not exist', async () => {
+    expect(await connections(['enable', 'absent'])).toMatchObject({ status: 1, stdout: '' })
+  })
+
+  test('undoes what disable did; a second time changes nothing', async () => {
+    const { id } = await givenConnection(server)
+    await server.db.connection.update({ where: { id }, data: { disabledAt: server.now() } })
+    const enabled = await connections(['enable', id, '--json'])
+    expect(JSON.parse(enabled.stdout)).toEqual({ id, disabledAt: null, changed: true })
+    expect((await stored(id)).disabledAt).toBeNull()
+    expect((await connections(['enable', id])).stdout).toContain('nothing changed')
   })
 })
