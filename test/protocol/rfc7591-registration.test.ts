@@ -125,7 +125,15 @@ describe('RFC 7591 section 3.2.2: what is refused, and why', () => {
     ['a vbscript: terms page', { tos_uri: 'vbscript:x' }, 'tos_uri: must be https'],
     ['keys over http', { jwks_uri: 'http://rp.example.com/' }, 'jwks_uri: must be https'],
     ['a login page over http', { initiate_login_uri: 'http://rp.example.com/' }, 'initiate_login_uri'],
-    ['a long name', { client_name: 'x'.repeat(201) }, 'client_name: at most 200 characters'],
+    ['a long name', { client_name: 'x'.repeat(61) }, 'client_name: at most 60 characters'],
+    ['a name that runs backwards', { client_name: 'Shop\u202epohS' }, 'control or format characters'],
+    ['a name of two lines', { 'client_name#en': 'Shop\nHitotsu' }, 'control or format characters'],
+    ['many keys', { jwks: { keys: Array.from({ length: 21 }, () => ({})) } }, 'jwks: at most 20 keys'],
+    [
+      'many contacts',
+      { contacts: Array.from({ length: 11 }, () => 'a@example.com') },
+      'contacts: at most 10',
+    ],
     ['a name that is no text', { 'client_name#ja': 1 }, 'client_name#ja: must be a non-empty string'],
     ['PKCE that is neither', { require_pkce: 'no' }, 'require_pkce: must be a boolean'],
     ['no PKCE', { require_pkce: false }, 'require_pkce'],
@@ -294,8 +302,10 @@ describe('RFC 7591 section 3.2.1: what a client is told', () => {
     ],
     [{ 'client_name#ja': '店' }, { ja: '店', en: '店' }],
     [{ client_name: 'Shop' }, { ja: 'Shop', en: 'Shop' }],
+    [{ client_name: '店'.repeat(60) }, { ja: '店'.repeat(60), en: '店'.repeat(60) }],
   ])('section 2.2: of %j members read %j, and it is told back as it was', async (names, name) => {
     const { json } = await register(server, token, web(names))
+    expect((await manage(json, 'GET')).status).toBe(200)
     const row = await server.db.client.findUniqueOrThrow({ where: { id: String(json.client_id) } })
     expect(row.name).toEqual(name)
     expect(

@@ -36,7 +36,8 @@ export interface Standing {
 const maxUris = 20
 const maxContacts = 10
 const maxKeys = 20
-const maxNameLength = 200
+/** As `localizedName` has it. */
+const maxNameLength = 60
 const maxLength = 2_000
 
 /**
@@ -107,6 +108,10 @@ function typeFaults(metadata: Metadata): ProfileFault[] {
     ...nameFields
       .filter((field) => isAmiss(field, 'string'))
       .map((field) => ({ field, reason: 'must be a non-empty string' })),
+    // Members read it where they decide whom to trust: it must not rewrite what stands around it.
+    ...nameFields
+      .filter((field) => /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u.test(String(metadata[field] ?? '')))
+      .map((field) => ({ field, reason: 'must not have control or format characters' })),
   ]
 }
 
