@@ -34,10 +34,18 @@ const byPath = new Map<string, string[]>([
   ['/.well-known/oauth-authorization-server', [...read, 'OPTIONS']],
 ])
 
+/** Of the addresses one step below. */
+const below = new Map<string, string[]>([
+  [routes.authorization, read],
+  [routes.registration, [...read, 'PUT', 'DELETE']],
+  [routes.code_verification, read],
+])
+
 /** RFC 9110 section 15.5.6: an endpoint that is there, asked in a way it does not know, is not "not found". */
 export const refuseOtherMethods: HttpMiddleware = (ctx, next) => {
   // The engine takes its paths in any letter case and with a slash at the end.
-  const allowed = byPath.get(ctx.path.toLowerCase().replace(/(.)\/$/, '$1'))
+  const path = ctx.path.toLowerCase().replace(/(.)\/$/, '$1')
+  const allowed = byPath.get(path) ?? below.get(path.slice(0, Math.max(0, path.lastIndexOf('/'))))
   if (!allowed || allowed.includes(ctx.method)) return next()
   throw new Problem('method_not_allowed', { headers: { Allow: allowed.join(', ') } })
 }
