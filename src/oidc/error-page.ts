@@ -74,7 +74,7 @@ function answer(ctx: HttpContext, { code, out, client, developer }: Refusal): vo
     title,
     detail,
     requestId,
-    ...(back ? { back } : client && { cameFrom: client.name }),
+    ...(back ? { back } : client && !client.isDisabled && { cameFrom: client.name }),
     developer,
   })
 }
