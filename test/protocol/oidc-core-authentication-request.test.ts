@@ -66,6 +66,16 @@ describe('OpenID Connect Core 1.0 section 3.1.2.1: prompt', () => {
     expect((await ask(browser, { prompt: 'none' })).url.searchParams.has('code')).toBe(true)
   })
 
+  test('none is single sign-on: signed in at one relying party, the code of another comes without a page', async () => {
+    const other = await relyingParty(server, await givenClient(server))
+    const { browser, tokens, authTime } = await givenSession()
+    await signIn(other, browser, member)
+    const attempt = await begin(other, { prompt: 'none', max_age: '3600', id_token_hint: '' })
+    browser.stopAt(other.redirectUri)
+    const claims = (await redeem(other, (await browser.open(attempt.url)).url, attempt)).claims()
+    expect([claims?.sub, claims?.auth_time]).toEqual([tokens.claims()?.sub, authTime])
+  })
+
   test('login asks again: the password alone makes a code, and auth_time is new', async () => {
     const { browser, authTime = 0 } = await givenSession({ secondsAgo: 100 })
     const attempt = await begin(party, { prompt: 'login', max_age: '86400' })
@@ -167,6 +177,20 @@ describe('OpenID Connect Core 1.0 section 3.1.2.1: id_token_hint', () => {
     const answer = await browser.submit(page, '/sign-in', { email, password })
     expect(answer.url.searchParams.get('error')).toBe('login_required')
     expect(answer.url.searchParams.has('code')).toBe(false)
+  })
+
+  test('for another member than the one signed in, that member may sign in, and gets the code', async () => {
+    const { browser } = await givenSession({ who: await givenMember(server) })
+    const { tokens } = await givenSession()
+    const attempt = await begin(party, { id_token_hint: tokens.id_token ?? '' })
+    browser.stopAt(party.redirectUri)
+    const page = await browser.open(attempt.url)
+    expect(page.html).not.toContain('readonly')
+    const { email, password } = member
+    const confirm = await browser.submit(page, '/sign-in', { email, password })
+    // The engine ends the session of before by a form that sends itself.
+    const { url } = await browser.submit(confirm, '/sign-out/confirm')
+    expect((await redeem(party, url, attempt)).claims()?.sub).toBe(member.id)
   })
 
   test.each([
