@@ -14,6 +14,7 @@ import {
   givenMember,
 } from '../support/given.ts'
 import { type LogoutReceiver, startLogoutReceiver, verifyLogoutToken } from '../support/logout-receiver.ts'
+import { post } from '../support/post.ts'
 import { givenRegistrationToken, register } from '../support/registration.ts'
 import { type RelyingParty, relyingParty, signIn } from '../support/relying-party.ts'
 
@@ -283,6 +284,20 @@ describe('who is told when sessions end otherwise', () => {
     await browser.submit(page, `/account/services/${party.id}/stop`)
     expect((await told(party)).map(({ claims }) => claims.sid).sort()).toEqual(sids)
     expect(await told(other)).toEqual([])
+  })
+
+  test('a device does not end with the browser that connected it, but with everything', async () => {
+    const [party, device] = [await givenParty(), await givenParty({}, { profile: 'device' })]
+    const [browser, member] = [openBrowser(), await givenMember(server)]
+    await signIn(party, browser, member)
+    const { json } = await post(server, '/device-authorization', { scope: 'openid' }, { client: device })
+    const page = await browser.open(String(json.verification_uri_complete))
+    const connected = await browser.submit(await browser.submit(page, '/device'), '/consent')
+    expect(connected.status).toBe(200)
+    await signOut(browser)
+    expect([(await told(party)).length, (await told(device)).length]).toEqual([1, 0])
+    await act((tx) => suspendMember(tx, member.id, undefined, server.now()))
+    expect(await told(device)).toHaveLength(1)
   })
 
   test('a session that begins after the others have ended is none of them', async () => {
