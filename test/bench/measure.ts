@@ -55,6 +55,7 @@ export async function measure(
   const workersOf = { ours: await flow.prepare(ours), bare: await flow.prepare(bare) }
   const run = async (side: Side): Promise<Round> => {
     const workers = await workersOf[side.name](seconds)
+    await stores.settle()
     await stores.resetCounts()
     const before = await side.process.usage()
     const load = await applyLoad(side.issuer, workers, seconds)

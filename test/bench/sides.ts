@@ -62,7 +62,8 @@ async function fillDatabase(
   emails: string[],
   passwordHash: string,
 ): Promise<Pick<Side, 'clients' | 'machines'>> {
-  const now = () => new Date()
+  // Long ago: what was changed within the last minute is read more often.
+  const now = () => new Date(Date.now() - 86_400_000)
   const db = openDb(url, 2)
   const server = { db, now, sealer: createSealer([secretKey]) }
   try {

@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
 import { Client } from 'pg'
 import { openEmbeddedPostgres } from '../../src/store/embedded-postgres.ts'
 import { migrate } from '../../src/store/migrate.ts'
@@ -12,6 +13,8 @@ export type Counts = Record<string, number>
 export interface Stores {
   databaseUrl: string
   redisUrl: string
+  /** Resolves once every event was delivered, so that what made ready does not weigh on what is measured. */
+  settle(): Promise<void>
   /** Starts counting from nothing. */
   resetCounts(): Promise<void>
   counts(): Promise<{ statements: Counts; commands: Counts }>
@@ -35,6 +38,14 @@ export async function openStores(): Promise<Stores> {
   return {
     databaseUrl: postgres.url,
     redisUrl: redis.url,
+    async settle() {
+      const unsettled = 'SELECT 1 FROM "Delivery" WHERE "parkedAt" IS NULL LIMIT 1'
+      const patience = AbortSignal.timeout(60_000)
+      while ((await watcher.query(unsettled)).rowCount !== 0) {
+        patience.throwIfAborted()
+        await pause(50)
+      }
+    },
     async resetCounts() {
       await watcher.query('SELECT pg_stat_statements_reset()')
       await redisCli(redis.port, 'CONFIG', 'RESETSTAT')
