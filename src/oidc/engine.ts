@@ -39,22 +39,26 @@ export async function startEngine({ pollMs = 1_000, ...options }: EngineOptions)
   let stopped = false
   let isFailing = false
   let timer: NodeJS.Timeout | undefined
-  // One after the other: an engine of older keys never takes the place of a newer one.
-  let latest: Promise<void> = Promise.resolve()
-  const refresh = async () => {
-    if (stopped) return
-    latest = latest.then(keeper.look, keeper.look)
-    await latest
-  }
-  const poll = async () => {
+  const look = async () => {
     try {
-      await refresh()
+      await keeper.look()
       if (isFailing) log.info('signing keys can be read again')
       isFailing = false
     } catch (error) {
       if (!isFailing) log.error({ err: error }, 'signing keys cannot be read: those in use stay')
       isFailing = true
+      throw error
     }
+  }
+  // One after the other: an engine of older keys never takes the place of a newer one.
+  let latest: Promise<void> = Promise.resolve()
+  const refresh = async () => {
+    if (stopped) return
+    latest = latest.then(look, look)
+    await latest
+  }
+  const poll = async () => {
+    await refresh().catch(() => undefined)
     schedule()
   }
   const schedule = () => {

@@ -231,7 +231,9 @@ test('the key set and the metadata may be kept for five minutes, by shared cache
     expect(headers).toMatchObject({ 'cache-control': 'public, max-age=300', vary: 'Origin' })
     expect(headers).not.toHaveProperty('set-cookie')
   }
-  const { headers } = await post(server, '/jwks', {})
+  const preflight = { origin: 'https://shop.example.com', 'access-control-request-method': 'GET' }
+  const { status, headers } = await send(`${server.issuer}/jwks`, { method: 'OPTIONS', headers: preflight })
+  expect(status).toBe(204)
   expect(headers['cache-control']).not.toBe('public, max-age=300')
 })
 
