@@ -9,8 +9,9 @@ beforeAll(async () => {
 afterAll(() => server.close())
 
 const read = 'GET, HEAD'
+const readOrPost = `${read}, POST`
 const endpoints: [string, string][] = [
-  ['/authorize', read],
+  ['/authorize', readOrPost],
   ['/token', 'POST, OPTIONS'],
   ['/userinfo', 'GET, HEAD, POST, OPTIONS'],
   ['/jwks', 'GET, HEAD, OPTIONS'],
@@ -19,11 +20,11 @@ const endpoints: [string, string][] = [
   ['/par', 'POST, OPTIONS'],
   ['/register', 'POST'],
   ['/device-authorization', 'POST, OPTIONS'],
-  ['/device', 'GET, HEAD, POST'],
+  ['/device', readOrPost],
   ['/authorize/of-this-interaction', read],
   ['/register/this-client', 'GET, HEAD, PUT, DELETE'],
   ['/device/of-this-interaction', read],
-  ['/sign-out', read],
+  ['/sign-out', readOrPost],
   ['/sign-out/confirm', 'POST'],
   ['/sign-out/success', read],
   ['/.well-known/openid-configuration', 'GET, HEAD, OPTIONS'],
