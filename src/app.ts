@@ -19,6 +19,7 @@ import { linkingAccountRoutes } from './linking/account.routes.ts'
 import { callbackRoutes } from './linking/callback.routes.ts'
 import { type LinkDeps, linkRoutes } from './linking/link.routes.ts'
 import { linkingMail } from './linking/mail.ts'
+import { exchangeSubject } from './linking/token-exchange.ts'
 import { upstreamSink } from './linking/token-vault.ts'
 import { linkTransactions } from './linking/transaction.ts'
 import { createMailer } from './mail/mailer.ts'
@@ -37,6 +38,7 @@ import { buildEngine } from './oidc/provider.ts'
 import { rememberRecent } from './oidc/recent.ts'
 import { serviceRoutes } from './oidc/services.routes.ts'
 import { readSession } from './oidc/session.ts'
+import type { SubjectOf } from './oidc/token-exchange.ts'
 import { Problem } from './problem.ts'
 import type { Random } from './security/random.ts'
 import { createSealer, type Sealer } from './security/seal.ts'
@@ -79,7 +81,8 @@ export async function createApp(resources: Resources): Promise<App> {
   const connector = createOidcConnector({ sealer, fetch, now })
   const signInUrl = accountSignInUrl(issuer)
 
-  const engine = await openEngine(resources, sealer)
+  const subjectOf = exchangeSubject({ db, store, connector, now })
+  const engine = await openEngine(resources, sealer, subjectOf)
   const { provider } = engine
 
   const linking: LinkDeps = {
@@ -132,14 +135,14 @@ export async function createApp(resources: Resources): Promise<App> {
 }
 
 /** The engine, kept on the keys of all processes, and what it may remember between requests. */
-async function openEngine(resources: Resources, sealer: Sealer): Promise<EngineHolder> {
+async function openEngine(resources: Resources, sealer: Sealer, subjectOf: SubjectOf): Promise<EngineHolder> {
   const { config, db, store, random, now, log, fetch } = resources
   const changes = await openChanges(store, (err) => log.warn({ err }, 'a change was not announced'))
   announceChanges(db, ({ topic, id }) => void changes.announce(topic, id))
   const recent = rememberRecent(db, changes, now)
   const engine = await startEngine({
     ...{ db, sealer, random, now, log, policy: keyPolicy(config) },
-    build: (jwks) => buildEngine(engineData(config, jwks), { db, store, recent, now, log, fetch }),
+    build: (jwks) => buildEngine(engineData(config, jwks), { db, store, recent, now, log, fetch, subjectOf }),
   })
   // A notice that is lost, or cannot be followed now, costs a second.
   changes.on('keys', () => void engine.refresh().catch(() => undefined))

@@ -37,6 +37,11 @@ export function addConnectionCreate(connections: Command, surroundings: Surround
       'client_secret_basic or client_secret_post (default: as the kind has it)',
     )
     .option('--id-token-alg <alg>', 'the algorithm its ID tokens must have (default: as the kind has it)')
+    .option(
+      '--audience <id>',
+      'another application at the upstream (a native app) whose ID tokens may be exchanged; repeatable',
+      collected,
+    )
     .option('--trust-email', "believe the upstream's email_verified; never for LINE")
     .option(
       '--param <key=value>',

@@ -15,6 +15,7 @@ export interface ConnectionOptions extends Json {
   scope?: string[]
   clientAuth?: string
   idTokenAlg?: string
+  audience?: string[]
   trustEmail?: boolean
   param?: string[]
 }
@@ -29,6 +30,7 @@ const optionNames = {
   'settings.scope': '--scope',
   'settings.clientAuthentication': '--client-auth',
   'settings.idTokenSigningAlg': '--id-token-alg',
+  'settings.audiences': '--audience',
 }
 
 export const secretVariable = 'HITOTSU_CLIENT_SECRET'
@@ -61,6 +63,7 @@ export async function readNewConnection(
       scope: options.scope?.join(' '),
       clientAuthentication: options.clientAuth,
       idTokenSigningAlg: options.idTokenAlg,
+      audiences: options.audience,
       trustEmail: options.trustEmail,
       authorizationParams: kind && readParams(kind, options.param, faults),
     }),

@@ -34,6 +34,7 @@ export function connectionParts({
     ['scope', settings.scope],
     ['authentication', settings.clientAuthentication],
     ['ID token', settings.idTokenSigningAlg ?? 'any asymmetric algorithm the upstream publishes a key for'],
+    ['other audiences', settings.audiences],
     ['e-mail', settings.trustEmail ? 'believed when it says verified' : 'never taken as verified'],
     ['parameters', Object.entries(settings.authorizationParams).map(([key, value]) => `${key}=${value}`)],
     ['callback URL', connection.callbackUrl],

@@ -5,6 +5,8 @@ import { Problem } from '../problem.ts'
 import type { Sealer } from '../security/seal.ts'
 import { openSecret } from './connection.ts'
 import type { Attempt, UpstreamAnswer, UpstreamTokens, VerifiedIdentity } from './connector.ts'
+import { type IdTokenAnswer, idTokenVerifier, type PresentedIdToken } from './id-token.ts'
+import { toIdentity, usableSubject } from './identity-claims.ts'
 import { kindOf } from './kinds.ts'
 import type { Connection } from './settings.ts'
 
@@ -14,6 +16,8 @@ export interface OidcConnector {
   authorizationUrl(connection: Connection, attempt: Attempt): Promise<URL>
   /** Judges the upstream's answer to `attempt`. @throws Problem upstream_unreachable, unexpected_upstream_answer */
   complete(connection: Connection, attempt: Attempt, answer: URLSearchParams): Promise<UpstreamAnswer>
+  /** Judges an ID token that an application got from the upstream by itself. @throws Problem upstream_unreachable */
+  verifyIdToken(connection: Connection, presented: PresentedIdToken): Promise<IdTokenAnswer>
   /** Ends the tokens, and what they stand for, at the upstream. Rejects when it could not be told now. */
   revoke(connection: Connection, tokens: UpstreamTokens): Promise<void>
   /** What discovery says of a connection. @throws Problem as above */
@@ -50,6 +54,8 @@ export function createOidcConnector({
     return configuration
   }
 
+  const verify = idTokenVerifier(fetch, now)
+
   return {
     async authorizationUrl(connection, attempt) {
       const configuration = await configurationOf(connection).catch(asProblem)
@@ -71,6 +77,10 @@ export function createOidcConnector({
       ).catch(asProblem)
       const { access_token: accessToken, refresh_token: refreshToken } = tokens
       return { outcome: 'verified', identity, tokens: { accessToken, ...(refreshToken && { refreshToken }) } }
+    },
+    async verifyIdToken(connection, presented) {
+      const configuration = await configurationOf(connection).catch(asProblem)
+      return verify(connection, configuration.serverMetadata().jwks_uri, presented).catch(asProblem)
     },
     async revoke(connection, tokens) {
       const configuration = await configurationOf(connection)
@@ -176,49 +186,13 @@ async function readIdentity(
       audience: clientId,
     })
   }
-  // OpenID Connect Core 2: sub is a string of at most 255 ASCII characters; anything else would not stay one account.
-  if (typeof claims.sub !== 'string' || !/^[\x21-\x7e]{1,255}$/.test(claims.sub))
-    throw new Error('the upstream sent an unusable sub')
-
   const { userinfo_endpoint: userinfoEndpoint } = configuration.serverMetadata()
   const complete = typeof claims.name === 'string' && typeof claims.email === 'string'
   const userinfo: Record<string, unknown> =
     !complete && userinfoEndpoint
-      ? await client.fetchUserInfo(configuration, tokens.access_token, claims.sub)
+      ? await client.fetchUserInfo(configuration, tokens.access_token, usableSubject(claims))
       : {}
-  // An address and the word on it come from one place: never the flag of one with the address of the other.
-  const source: Record<string, unknown> = typeof claims.email === 'string' ? claims : userinfo
-  const email = address(source.email)
-  const name = text(claims.name, 100) ?? text(userinfo.name, 100)
-  return {
-    connectionId: connection.id,
-    issuer,
-    subject: claims.sub,
-    profile: { ...(name && { name }), ...(email && { email }) },
-    emailVerified: settings.trustEmail && email !== undefined && source.email_verified === true,
-  }
-}
-
-/** A claim as plain text, or nothing: upstream values are shown to members and must be harmless and short. */
-function text(value: unknown, maxLength: number): string | undefined {
-  if (typeof value !== 'string') return undefined
-  const clean = value
-    .normalize('NFC')
-    .toWellFormed()
-    .replace(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, '')
-    .trim()
-  // Not in the middle of a character: half of one can be neither stored nor shown.
-  return clean ? clean.slice(0, maxLength).replace(/[\ud800-\udbff]$/, '') : undefined
-}
-
-/**
- * An address as it was sent, or nothing. It is never cleaned, folded or cut: what the upstream proved is this mailbox,
- * and another way to write it may be somebody else's.
- */
-function address(value: unknown): string | undefined {
-  const isPlain =
-    typeof value === 'string' && value.length <= 254 && /^[\x21-\x7e]+@[A-Za-z0-9.-]+$/.test(value)
-  return isPlain ? value : undefined
+  return toIdentity(connection, claims, userinfo)
 }
 
 /** RFC 9207 section 2.4: an upstream's no counts as its no only once `iss` has been checked, as for a yes. */

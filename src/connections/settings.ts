@@ -11,6 +11,8 @@ export const connectionSettings = z.object({
   clientAuthentication: z.enum(['client_secret_basic', 'client_secret_post']),
   /** Unset: whatever asymmetric algorithm the provider publishes a key for. */
   idTokenSigningAlg: z.enum(['HS256', 'RS256', 'PS256', 'ES256', 'EdDSA']).optional(),
+  /** Further applications at the upstream (native apps) whose ID tokens are as good as our own client's. */
+  audiences: z.array(z.string().min(1).max(200)).max(20).optional(),
   /** Whether this upstream's `email_verified: true` is believed. */
   trustEmail: z.boolean(),
   authorizationParams: z.record(z.string(), z.string()),

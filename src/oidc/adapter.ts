@@ -1,6 +1,6 @@
-import { type Adapter, type AdapterFactory, errors } from 'oidc-provider'
-import { type Db, isDbUnavailable } from '../store/db.ts'
-import { type Ephemeral, StoreUnavailable } from '../store/ephemeral.ts'
+import type { Adapter, AdapterFactory } from 'oidc-provider'
+import type { Db } from '../store/db.ts'
+import type { Ephemeral } from '../store/ephemeral.ts'
 import { noteSessions } from './client-session.ts'
 import { grantAdapter, refreshTokenAdapter } from './durable-adapter.ts'
 import { ephemeralAdapter } from './ephemeral-adapter.ts'
@@ -10,6 +10,7 @@ import {
   initialAccessTokenAdapter,
   registrationAccessTokenAdapter,
 } from './registration-adapter.ts'
+import { tellUnavailable } from './unavailable.ts'
 
 export interface AdapterDeps {
   db: Db
@@ -50,11 +51,7 @@ function answering503(adapter: Adapter): Adapter {
   const guard =
     <A extends unknown[], R>(operation: (...args: A) => Promise<R>) =>
     (...args: A): Promise<R> =>
-      operation(...args).catch((cause: unknown) => {
-        if (!(cause instanceof StoreUnavailable) && !isDbUnavailable(cause)) throw cause
-        const error = new errors.TemporarilyUnavailable('a store is unavailable, try again')
-        throw Object.assign(error, { status: 503, statusCode: 503, cause })
-      })
+      operation(...args).catch(tellUnavailable)
   return {
     upsert: guard(async (id, payload, expiresIn) => adapter.upsert(id, payload, expiresIn)),
     find: guard(async (id) => adapter.find(id)),

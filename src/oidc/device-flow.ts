@@ -4,6 +4,7 @@ import { Problem } from '../problem.ts'
 import { digest } from '../security/digest.ts'
 import type { Ephemeral } from '../store/ephemeral.ts'
 import { confirmPage, connectedPage, enterCodePage, readUserCode } from './device-pages.ts'
+import { tellUnavailable } from './unavailable.ts'
 
 type DeviceCode = InstanceType<Provider['DeviceCode']>
 type FindDeviceCode = (value: string, options?: object) => Promise<DeviceCode | undefined>
@@ -48,7 +49,7 @@ export function guardDeviceFlow(provider: Provider, store: Ephemeral): void {
   const find = DeviceCode.find.bind(DeviceCode) as FindDeviceCode
   DeviceCode.find = (async (value, options) => {
     const code = await find(value, options)
-    if (code && Provider.ctx?.oidc.route === 'token') await keepPace(store, code)
+    if (code && Provider.ctx?.oidc.route === 'token') await keepPace(store, code).catch(tellUnavailable)
     return code
   }) as FindDeviceCode as typeof DeviceCode.find
 

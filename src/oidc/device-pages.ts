@@ -45,18 +45,18 @@ function faultOf(error: Error): CodeFault {
   const known = faults[error.name]
   if (known) return known
   if (error.cause instanceof Problem) throw error.cause
+  if (!(error instanceof errors.OIDCProviderError)) throw error
   const code = problemOf(error)
   if (!code) return 'form_expired'
   throw new Problem(code, { cause: error, params: { description: error.message } })
 }
 
-function problemOf(error: Error): ProblemCode | undefined {
+function problemOf(error: errors.OIDCProviderError): ProblemCode | undefined {
   if (error instanceof errors.SessionNotFound) return 'interaction_over'
   if (error instanceof errors.InvalidClient) return 'client_unavailable'
   if (error instanceof errors.TemporarilyUnavailable) return 'unavailable'
   // What a form of ours could not have sent: it is older than the one that was shown last.
-  if (error instanceof errors.InvalidRequest) return undefined
-  return error instanceof errors.OIDCProviderError ? 'authorization_refused' : 'internal_error'
+  return error instanceof errors.InvalidRequest ? undefined : 'authorization_refused'
 }
 
 /**

@@ -8,6 +8,7 @@ import { recordLogouts } from './backchannel-logout.ts'
 import { compareDigests } from './client-authentication.ts'
 import { keepInstances } from './client-instances.ts'
 import { honorKeyRotation } from './client-keys.ts'
+import { tokenExchangeGrant } from './clients/profile.ts'
 import { type EngineData, type EngineDeps, engineConfiguration } from './configuration.ts'
 import { guardDeviceFlow } from './device-flow.ts'
 import { replayDetection } from './dpop.ts'
@@ -16,14 +17,27 @@ import { noteGrantUse } from './grant.ts'
 import { echoInteractionId } from './interaction-id.ts'
 import { formPostPage } from './pages.ts'
 import { manageRegistrations } from './registration.ts'
+import {
+  type SubjectOf,
+  tokenExchange,
+  tokenExchangeParameters,
+  tokenExchangeRepeated,
+} from './token-exchange.ts'
 
 export interface Engine {
   provider: Provider
   middleware: HttpMiddleware
 }
 
+export interface EngineSurroundings extends EngineDeps {
+  log: Logger
+  fetch: Outbound
+  /** Unset where no request is served. */
+  subjectOf?: SubjectOf
+}
+
 /** The only place an engine is made: from data, with everything that hangs on it, so that it can be made anew at any time. */
-export function buildEngine(data: EngineData, deps: EngineDeps & { log: Logger; fetch: Outbound }): Engine {
+export function buildEngine(data: EngineData, deps: EngineSurroundings): Engine {
   const provider = new Provider(data.issuer, {
     ...engineConfiguration(data, deps),
     fetch: (input, init) => deps.fetch(input instanceof Request ? input.url : input, init),
@@ -40,6 +54,8 @@ export function buildEngine(data: EngineData, deps: EngineDeps & { log: Logger; 
   provider.ReplayDetection.unique = replayDetection(provider, replayGuard(deps.store, deps.now), deps.now)
 
   guardDeviceFlow(provider, deps.store)
+  const exchange = tokenExchange(deps.db, deps.subjectOf)
+  provider.registerGrantType(tokenExchangeGrant, exchange, tokenExchangeParameters, tokenExchangeRepeated)
   recordLogouts(provider, deps)
 
   // RFC 9126 section 2.3: what is too large has a status of its own. The engine names it only like this.

@@ -1,6 +1,7 @@
+import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import { exportJWK, generateKeyPair, type JWK } from 'jose'
+import { exportJWK, generateKeyPair, importJWK, type JWK, SignJWT } from 'jose'
 import Provider, { type ClientMetadata, type JWK as SigningKey } from 'oidc-provider'
 import { createMapAdapter } from '../../src/demo/store/map-adapter.ts'
 import { type Misbehavior, misbehave } from './misbehavior.ts'
@@ -21,6 +22,8 @@ export interface UpstreamProvider {
   behavior: UpstreamBehavior
   /** The paths of the requests it got, in order. */
   requests: string[]
+  /** An ID token as a native application gets it, with these claims and this header on top; or of another key. */
+  mintIdToken(claims?: Record<string, unknown>, header?: Record<string, string>, key?: JWK): Promise<string>
   /** Takes back everything that was granted, as a member does on a "connected services" page. */
   revokeEverything(): Promise<void>
   close(): Promise<void>
@@ -68,6 +71,21 @@ export async function startUpstreamProvider(options: {
     issuer,
     behavior,
     requests,
+    async mintIdToken(claims = {}, header = {}, signer = key) {
+      const iat = Math.floor(Date.now() / 1000)
+      const good = {
+        iss: issuer,
+        sub: behavior.subject,
+        aud: 'hitotsu',
+        iat,
+        exp: iat + 600,
+        jti: randomUUID(),
+      }
+      const { alg = 'ES256' } = header
+      return new SignJWT(JSON.parse(JSON.stringify({ ...good, ...claims })))
+        .setProtectedHeader({ alg, ...header })
+        .sign(await importJWK(signer, alg))
+    },
     async revokeEverything() {
       for (const id of grantIds) await (await provider.Grant.find(id))?.destroy()
     },
