@@ -34,7 +34,7 @@ async function enterStoreWithLine(visitor: Visitor, person: LinePerson): Promise
 
 /** The issuer asks what the store may know; then My page is there. */
 async function allowStore(visitor: Visitor): Promise<void> {
-  await expectHeading(visitor, visitor.t('consent.heading', { name: connectionName(visitor, 'ec') }))
+  await expectHeading(visitor, visitor.t('consent.first.heading', { name: connectionName(visitor, 'ec') }))
   await press(visitor, visitor.t('consent.allow'))
   expect(visitor.page.url()).toBe(`${world.store.url}/account`)
 }
