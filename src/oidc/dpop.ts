@@ -29,7 +29,7 @@ export function dPoP(issuer: string, cookieKey: string, now: () => Date): DPoP {
 }
 
 /** Says once, of any number of times this identifier is presented before `expiresAt`, that it is the first time. */
-export type MarkAsUsed = (owner: string, jti: string, expiresAt: number) => Promise<boolean>
+type MarkAsUsed = (owner: string, jti: string, expiresAt: number) => Promise<boolean>
 
 /**
  * What the engine asks of every assertion and proof. Section 11.1: a proof is marked under its own key: under its

@@ -46,7 +46,7 @@ export function certificateMethods(headers: CertificateHeaders | undefined): Cli
 }
 
 /** A certificate as RFC 9440 section 2.1 passes it on (`:base64:`), or as nginx does (PEM, percent-encoded). */
-export function readCertificate(header: string): X509Certificate | undefined {
+function readCertificate(header: string): X509Certificate | undefined {
   const der = /^:([A-Za-z0-9+/]+={0,2}):$/.exec(header)?.[1]
   if (!der && !header.startsWith('-----BEGIN%20CERTIFICATE-----')) return undefined
   try {

@@ -88,6 +88,15 @@ describe('RFC 9101: signed authorization requests', () => {
     expect(await refusal(addressOf(await make()))).toBe('invalid_request_object')
   })
 
+  test('RFC 9126 section 2.2: one that has just expired is refused when pushed: its address would be good for no time', async () => {
+    const push = async (exp: number) => {
+      const request = await signed({ payload: { nbf: undefined, exp } })
+      return post(server, '/par', { request }, { client: party })
+    }
+    expect(await push(seconds(-2))).toMatchObject({ status: 400, json: { error: 'invalid_request_object' } })
+    expect((await push(seconds(30))).json.expires_in).toBeLessThanOrEqual(30)
+  })
+
   test('section 10.8: one with the client as its subject is refused: it would pass for its assertion', async () => {
     expect(await refusal(addressOf(await signed({ payload: { sub: party.id } })))).toBe(
       'invalid_request_object',

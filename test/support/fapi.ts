@@ -65,7 +65,7 @@ export interface Changes {
 }
 
 /** A good assertion of a client, with these changes on top; undefined leaves a claim out. */
-export function assertion(
+function assertion(
   { issuer }: Pick<TestApp, 'issuer'>,
   { id, keys }: Pick<FapiClient, 'id' | 'keys'>,
   { payload, header, pair = keys }: Changes = {},
