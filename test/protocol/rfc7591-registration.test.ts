@@ -342,7 +342,7 @@ describe('RFC 7591 section 3.2.1: what a client is told', () => {
 
 test('one source cannot go on for ever', async () => {
   await Promise.all(
-    ['127.0.0.1', '0:0:0:0'].map((address) => server.store.set(`rate:registration:${address}`, '600', 3600)),
+    ['127.0.0.1', '0:0:0:0'].map((address) => server.store.set(`rate:registration:${address}`, '3000', 3600)),
   )
   const answer = await register(server, token, web())
   expect(answer.status).toBe(429)
