@@ -7,7 +7,7 @@ import { seeOther } from '../http/signed-in.ts'
 import { primaryEmail } from '../members/contact-point.ts'
 import { findActiveMember } from '../members/member.ts'
 import { findRelyingParty } from '../oidc/clients/relying-party.ts'
-import { addContent, contentOf, type GrantContent, presentContent, without } from '../oidc/grant-content.ts'
+import { addContent, contentOf, type GrantContent, presentContent } from '../oidc/grant-content.ts'
 import { Problem } from '../problem.ts'
 import { type Interaction, type InteractionDeps, loadInteraction, submit } from './interaction.ts'
 
@@ -28,12 +28,11 @@ const missing = z.object({
 async function showConsent(deps: InteractionDeps, ctx: HttpContext, interaction: Interaction): Promise<void> {
   const { accountId, client, grant } = await parties(deps, ctx, interaction)
   const { locale } = ctx.state
-  const added = askedOf(interaction)
   const [member, email, news, known] = await Promise.all([
     deps.db.member.findUniqueOrThrow({ where: { id: accountId } }),
     primaryEmail(deps.db, accountId),
-    presentContent(deps.db, added, locale),
-    grant && presentContent(deps.db, without(contentOf(grant), added), locale),
+    presentContent(deps.db, askedOf(interaction), locale),
+    grant && presentContent(deps.db, contentOf(grant), locale),
   ])
   const { name } = member
   render(ctx, 'interaction/consent', { uid: interaction.uid, client, member: { name, email }, news, known })

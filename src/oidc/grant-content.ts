@@ -57,19 +57,6 @@ export function addContent(grant: Grant, more: Partial<GrantContent>): boolean {
   return scopes.length + claims.length + resources.length > 0
 }
 
-/** What is in the first and not in the second. */
-export function without(all: GrantContent, some: GrantContent): GrantContent {
-  const scopesAt = (id: string) => some.resources.find((resource) => resource.id === id)?.scopes ?? []
-  return {
-    scopes: except(all.scopes, some.scopes),
-    claims: except(all.claims, some.claims),
-    connections: except(all.connections, some.connections),
-    resources: all.resources
-      .map(({ id, scopes }) => ({ id, scopes: except(scopes, scopesAt(id)) }))
-      .filter(({ scopes }) => scopes.length > 0),
-  }
-}
-
 /** The claims these scopes stand for. */
 export function claimsOf(scopes: readonly string[]): Set<string> {
   const known: Record<string, readonly string[]> = scopeClaims

@@ -1,6 +1,7 @@
 import * as oidc from 'openid-client'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { disableClient } from '../../src/oidc/clients/client.ts'
+import { noteGrantUse } from '../../src/oidc/grant.ts'
 import { inTransaction } from '../../src/store/db.ts'
 import { startTestApp, type TestApp } from '../support/app.ts'
 import { type Browser, openBrowser } from '../support/browser.ts'
@@ -230,6 +231,18 @@ describe('last use', () => {
       const gap = ((await usedAt(member))?.getTime() ?? 0) - first.getTime()
       expect(gap).toBeGreaterThanOrEqual(60_000)
     })
+  })
+
+  test('is written once a minute, however often a grant is used', async () => {
+    const party = await givenParty()
+    const { member } = await givenUser([party])
+    const first = await vi.waitFor(async () => (await usedAt(member)) ?? never())
+    const { id } = await server.db.grant.findFirstOrThrow({ where: { memberId: member.id } })
+    const later = (seconds: number) => new Date(first.getTime() + seconds * 1000)
+    await noteGrantUse(server.db, id, later(59))
+    expect(await usedAt(member)).toEqual(first)
+    await noteGrantUse(server.db, id, later(61))
+    expect(await usedAt(member)).toEqual(later(61))
   })
 
   test('brings a service to the top of the list', async () => {
