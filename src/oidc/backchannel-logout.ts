@@ -1,11 +1,12 @@
-import { type Client, errors, type Provider } from 'oidc-provider'
+import type { Client, Provider } from 'oidc-provider'
 import type { Sink } from '../events/dispatcher.ts'
 import type { StoredEvent } from '../events/event.ts'
 import type { Outbound } from '../http/outbound.ts'
-import { type Db, inTransaction, isDbUnavailable } from '../store/db.ts'
+import { type Db, inTransaction } from '../store/db.ts'
 import type { Logger } from '../telemetry/logger.ts'
 import { endClientSession, endSessionsAt, endSessionsBefore, sweepClientSessions } from './client-session.ts'
 import type { CurrentProvider } from './session.ts'
+import { tellUnavailable } from './unavailable.ts'
 
 export interface LogoutDeps {
   db: Db
@@ -26,11 +27,7 @@ export function recordLogouts(provider: Provider, { db, now }: Pick<LogoutDeps, 
   }
   Object.assign(provider.Client.prototype, { backchannelLogout })
   // The engine would sign the member out all the same, and nobody would ever tell the relying party.
-  provider.on('backchannel.error', (_ctx, cause) => {
-    if (!isDbUnavailable(cause)) throw cause
-    const error = new errors.TemporarilyUnavailable('the database is unavailable, try again')
-    throw Object.assign(error, { status: 503, statusCode: 503, cause })
-  })
+  provider.on('backchannel.error', (_ctx, cause) => tellUnavailable(cause))
 }
 
 /**

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { disableConnectionAndSessions } from '../../src/linking/disable-connection.ts'
 import { suspendMember } from '../../src/members/suspension.ts'
+import { endSessionsAt } from '../../src/oidc/client-session.ts'
 import { disableClient } from '../../src/oidc/clients/client.ts'
 import type { NewClient } from '../../src/oidc/clients/new-client.ts'
 import { inTransaction } from '../../src/store/db.ts'
@@ -284,6 +285,19 @@ describe('who is told when sessions end otherwise', () => {
     await browser.submit(page, `/account/services/${party.id}/stop`)
     expect((await told(party)).map(({ claims }) => claims.sid).sort()).toEqual(sids)
     expect(await told(other)).toEqual([])
+  })
+
+  test('a relying party that was allowed anew since is not told of what was taken back before', async () => {
+    const { party, member, sids } = await givenTwoSessions()
+    const end = (secondsAgo: number) => {
+      const revokedAt = new Date(server.now().getTime() - secondsAgo * 1000)
+      const which = { memberId: member.id, clientId: party.id, revokedAt }
+      return act((tx) => endSessionsAt(tx, which, server.now()))
+    }
+    await end(60)
+    expect(await told(party)).toEqual([])
+    await end(0)
+    expect((await told(party)).map(({ claims }) => claims.sid).sort()).toEqual(sids)
   })
 
   test('a device does not end with the browser that connected it, but with everything', async () => {
