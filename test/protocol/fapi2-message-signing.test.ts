@@ -169,7 +169,7 @@ describe('FAPI 2.0 Message Signing section 5.4: answers are signed', () => {
   test('form_post.jwt: the answer is in the form, and nothing else', async () => {
     const { url } = await push({ response_mode: 'form_post.jwt' })
     const page = await browser.open(url)
-    const names = [...page.html.matchAll(/<input type="hidden" name="(\w+)" value="([^"]+)"\/>/g)]
+    const names = [...page.html.matchAll(/<input type="hidden" name="(\w+)" value="([^"]+)">/g)]
     const response = names.find(([, name]) => name === 'response')?.[2] ?? ''
     const { payload } = await readAnswer(response)
     expect(payload).toMatchObject({ iss: server.issuer, aud: party.id, code: expect.any(String) })

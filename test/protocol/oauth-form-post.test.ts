@@ -63,10 +63,19 @@ describe('OAuth 2.0 Form Post Response Mode', () => {
     expect(text).toContain('value="&quot;&gt;&lt;script&gt;alert(1)&lt;/script&gt;&amp;&lt;b&gt;"')
   })
 
+  test('section 2: what a request holds comes back as it was', async () => {
+    posted.length = 0
+    const state = `&amp;"><b>'&#39; 店 a+b%20`
+    const browser = openBrowser()
+    const { url } = await begin(party, { response_mode: 'form_post', prompt: 'none', state })
+    await browser.submit(await browser.open(url), '/callback')
+    expect(new URLSearchParams(posted[0]?.body).get('state')).toBe(state)
+  })
+
   test('section 2: an error is in the form, and not in the address', async () => {
     const { status, headers, text } = await refusalPage({ state: 'some-state' })
     expect([status, headers.location]).toEqual([400, undefined])
-    const fields = [...text.matchAll(/<input type="hidden" name="(\w+)" value="([^"]*)"\/>/g)]
+    const fields = [...text.matchAll(/<input type="hidden" name="(\w+)" value="([^"]*)">/g)]
     expect(Object.fromEntries(fields.map(([, name, value]) => [name, value]))).toMatchObject({
       error: 'login_required',
       state: 'some-state',
