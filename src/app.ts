@@ -139,7 +139,7 @@ async function openEngine(resources: Resources, sealer: Sealer, subjectOf: Subje
   const { config, db, store, random, now, log, fetch } = resources
   const changes = await openChanges(store, (err) => log.warn({ err }, 'a change was not announced'))
   announceChanges(db, ({ topic, id }) => void changes.announce(topic, id))
-  const recent = rememberRecent(db, changes, now)
+  const recent = rememberRecent({ db, store, changes }, now)
   const engine = await startEngine({
     ...{ db, sealer, random, now, log, policy: keyPolicy(config) },
     build: (jwks) => buildEngine(engineData(config, jwks), { db, store, recent, now, log, fetch, subjectOf }),

@@ -96,7 +96,7 @@ async function openEngine(): Promise<{ provider: Provider; close(): Promise<void
   const store = await openEphemeral({})
   const fetch = createOutbound([])
   const now = () => new Date(0)
-  const recent = rememberRecent(db, await openChanges(store, () => {}), now)
+  const recent = rememberRecent({ db, store, changes: await openChanges(store, () => {}) }, now)
   const { provider } = buildEngine(
     { issuer: 'https://unused.invalid', cookieKeys: ['unused'], jwks: { keys } },
     { db, store, recent, fetch, now, log: createLogger('silent') },

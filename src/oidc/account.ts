@@ -6,15 +6,19 @@ import type {
   KoaContextWithOIDC,
   UnknownObject,
 } from 'oidc-provider'
+import { primaryEmail } from '../members/contact-point.ts'
 import { findActiveMember, isSessionEnded } from '../members/member.ts'
 import type { Db } from '../store/db.ts'
 import type { Member } from '../store/generated/client.ts'
 import { contentOf } from './grant-content.ts'
-import { mayBeRecent, type Recent } from './recent.ts'
+import { mayBeRecent, type Recent, type RecentMember } from './recent.ts'
 import { scopeClaims } from './scope-claims.ts'
 
+/** Read whole a moment ago, or just now without the address. */
+type KnownMember = Member | RecentMember
+
 export interface MemberAccount extends Account {
-  member: Member
+  member: KnownMember
 }
 
 /**
@@ -54,7 +58,7 @@ export function signInFacts({ oidc: { entities } }: KoaContextWithOIDC): Unknown
 async function memberClaims(
   db: Db,
   ctx: KoaContextWithOIDC,
-  member: Member,
+  member: KnownMember,
   scope: string,
   asked: object,
 ): Promise<AccountClaims> {
@@ -62,17 +66,18 @@ async function memberClaims(
   // OpenID Connect Core 5.5: a claim can be asked for by name, whatever the scope. The engine cuts the rest away.
   const wants = (name: keyof typeof scopeClaims) =>
     scopes.has(name) || scopeClaims[name].some((claim) => claim in asked)
-  const email = wants('email')
-    ? await db.contactPoint.findFirst({ where: { memberId: member.id, kind: 'email', isPrimary: true } })
-    : null
+  const email = wants('email') ? await emailOf(db, member) : undefined
   const linkedAccounts = wants('linked_accounts') ? await disclosedLinks(db, ctx, member.id) : undefined
   const claims = {
     ...profileClaims(member),
-    ...(email && { email: email.value, email_verified: true }),
+    ...(email && { email, email_verified: true }),
     ...(linkedAccounts && { linked_accounts: linkedAccounts }),
   }
   return { sub: member.id, ...allowedClaims(ctx, claims) }
 }
+
+const emailOf = (db: Db, member: KnownMember) =>
+  'email' in member ? member.email : primaryEmail(db, member.id)
 
 /** An administrator may have named the claims a client can have at all. */
 function allowedClaims(

@@ -1,10 +1,8 @@
 import type { Adapter, AdapterFactory } from 'oidc-provider'
-import type { Db } from '../store/db.ts'
-import type { Ephemeral } from '../store/ephemeral.ts'
 import { noteSessions } from './client-session.ts'
 import { grantAdapter, refreshTokenAdapter } from './durable-adapter.ts'
 import { ephemeralAdapter } from './ephemeral-adapter.ts'
-import type { Recent } from './recent.ts'
+import type { EngineDeps } from './recent.ts'
 import {
   clientAdapter,
   initialAccessTokenAdapter,
@@ -12,22 +10,16 @@ import {
 } from './registration-adapter.ts'
 import { tellUnavailable } from './unavailable.ts'
 
-export interface AdapterDeps {
-  db: Db
-  store: Ephemeral
-  recent: Recent
-  now: () => Date
-}
-
 /**
  * Where each of the engine's models lives: what must never be lost in PostgreSQL, the rest in the ephemeral store.
  * A store that cannot be reached is told as such: 503, try again.
  */
-export function engineAdapter({ db, store, recent, now }: AdapterDeps): AdapterFactory {
-  return (model) => answering503(select(model, { db, store, recent, now }))
+export function engineAdapter(deps: EngineDeps): AdapterFactory {
+  return (model) => answering503(select(model, deps))
 }
 
-function select(model: string, { db, store, recent, now }: AdapterDeps): Adapter {
+function select(model: string, deps: EngineDeps): Adapter {
+  const { db, recent, now } = deps
   switch (model) {
     case 'Grant':
       return grantAdapter(db, recent, now)
@@ -41,9 +33,9 @@ function select(model: string, { db, store, recent, now }: AdapterDeps): Adapter
       return registrationAccessTokenAdapter(db, now)
     case 'AuthorizationCode':
     case 'DeviceCode':
-      return noteSessions(ephemeralAdapter(model, store, db, now), db, now)
+      return noteSessions(ephemeralAdapter(model, deps), db, now)
     default:
-      return ephemeralAdapter(model, store, db, now)
+      return ephemeralAdapter(model, deps)
   }
 }
 

@@ -2,7 +2,7 @@ import { type Client, type Configuration, errors, type FindAccount, type JWKS } 
 import { systemRandom } from '../security/random.ts'
 import { findMemberAccount, signInFacts } from './account.ts'
 import { acrValues } from './acr.ts'
-import { type AdapterDeps, engineAdapter } from './adapter.ts'
+import { engineAdapter } from './adapter.ts'
 import { assertionRules, fapiProfile, isFapi } from './client-authentication.ts'
 import { accountClient, accountClientId } from './clients/account-client.ts'
 import { type ClientProfile, profileFaults } from './clients/profile.ts'
@@ -17,6 +17,7 @@ import { type CertificateHeaders, certificateMethods, mutualTls } from './mutual
 import { signedOutPage, signOutPage } from './pages.ts'
 import { pairwiseSubjects } from './pairwise.ts'
 import { promptPolicy } from './prompt-policy.ts'
+import type { EngineDeps } from './recent.ts'
 import { isRegistering, registrationFeatures } from './registration.ts'
 import { requestObjectRules } from './request-object.ts'
 import { resourceIndicators } from './resources.ts'
@@ -30,9 +31,6 @@ export interface EngineData {
   /** Where the proxy in front says who has proved a key over TLS; unset, nobody has. */
   certificateHeaders?: CertificateHeaders | undefined
 }
-
-/** What the engine stands on. */
-export type EngineDeps = AdapterDeps
 
 const minute = 60
 const day = 86_400

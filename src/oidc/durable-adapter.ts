@@ -1,10 +1,11 @@
 import { type Adapter, type AdapterPayload, errors, Provider } from 'oidc-provider'
 import { recordEvent } from '../events/outbox.ts'
 import { digest } from '../security/digest.ts'
-import { type Db, inTransaction, noteChange } from '../store/db.ts'
-import { Prisma } from '../store/generated/client.ts'
+import { type Db, hotStatement, inTransaction, noteChange } from '../store/db.ts'
+import { Prisma, type RefreshToken } from '../store/generated/client.ts'
 import { grantUseSeconds } from './grant.ts'
 import { mayBeRecent, type Recent, readGrant } from './recent.ts'
+import { mayBe } from './token-kinds.ts'
 
 const notIndexed = async () => undefined
 
@@ -66,7 +67,9 @@ export function refreshTokenAdapter(db: Db, now: () => Date): Adapter {
         })
     },
     async find(id) {
-      const row = await db.refreshToken.findUnique({ where: { digest: digest(id) } })
+      if (!mayBe('RefreshToken', id)) return undefined
+      const found = await hotStatement<StoredToken>(db, lookup, [digest(id)])
+      const [row] = found.rows
       if (!row || isOver(row.expiresAt, now())) return undefined
       const consumed = row.consumedAt ? { consumed: Math.floor(row.consumedAt.getTime() / 1000) } : {}
       return { ...fromJson(row.payload), jti: id, ...consumed }
@@ -86,6 +89,10 @@ export function refreshTokenAdapter(db: Db, now: () => Date): Adapter {
   }
 }
 
+type StoredToken = Pick<RefreshToken, 'payload' | 'consumedAt' | 'expiresAt'>
+
+const lookup = `SELECT "payload", "consumedAt", "expiresAt" FROM "RefreshToken" WHERE "digest" = $1`
+
 interface NewRefreshToken {
   digest: string
   grantId: string
@@ -93,18 +100,27 @@ interface NewRefreshToken {
   expiresAt: Date | null
 }
 
+/** The grant is held before its token, in the order in which a revocation takes them: neither waits for the other. */
+const rotation = `
+  WITH held AS (
+    SELECT "id" FROM "Grant" WHERE "id" = $7 FOR UPDATE
+  ), used AS (
+    UPDATE "RefreshToken" SET "consumedAt" = $1 FROM held
+    WHERE "digest" = $2 AND "consumedAt" IS NULL AND "grantId" = held."id" RETURNING "grantId"
+  ), noted AS (
+    UPDATE "Grant" SET "lastUsedAt" = $1 FROM used
+    WHERE "id" = used."grantId" AND ("lastUsedAt" IS NULL OR "lastUsedAt" < $3)
+  )
+  INSERT INTO "RefreshToken" ("digest", "grantId", "payload", "expiresAt")
+  SELECT $4, used."grantId", $5::jsonb, $6 FROM used`
+
 /** @throws InvalidGrant when the old token was used before, or its grant is gone */
 async function rotate(db: Db, used: string, next: NewRefreshToken, now: Date): Promise<void> {
   const noted = new Date(now.getTime() - grantUseSeconds * 1000)
-  const count = await db.$executeRaw`
-    WITH used AS (
-      UPDATE "RefreshToken" SET "consumedAt" = ${now} WHERE "digest" = ${used} AND "consumedAt" IS NULL RETURNING "grantId"
-    ), noted AS (
-      UPDATE "Grant" SET "lastUsedAt" = ${now} FROM used
-      WHERE "id" = used."grantId" AND ("lastUsedAt" IS NULL OR "lastUsedAt" < ${noted})
-    )
-    INSERT INTO "RefreshToken" ("digest", "grantId", "payload", "expiresAt")
-    SELECT ${next.digest}, used."grantId", ${JSON.stringify(next.payload)}::jsonb, ${next.expiresAt} FROM used`
+  const { count } = await hotStatement(db, rotation, [
+    ...[now, used, noted],
+    ...[next.digest, JSON.stringify(next.payload), next.expiresAt, next.grantId],
+  ])
   if (count === 1) return
   // RFC 9700 section 4.14.2: a rotated token used again ends the whole family, also when the two uses raced.
   await db.grant.deleteMany({ where: { id: next.grantId } })

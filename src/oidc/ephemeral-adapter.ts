@@ -1,29 +1,34 @@
 import { type Adapter, type AdapterPayload, errors } from 'oidc-provider'
 import { digest } from '../security/digest.ts'
-import { type Db, noteChange } from '../store/db.ts'
+import { noteChange } from '../store/db.ts'
 import type { Ephemeral } from '../store/ephemeral.ts'
+import { type EngineDeps, mayBeRecent } from './recent.ts'
+import { mayBe } from './token-kinds.ts'
 
 /** The engine accepts a stored entry this long after its `exp` (clockTolerance), so it is kept that much longer. */
 export const clockToleranceSeconds = 15
 /** Longer than anything that is consumed lives (device codes: 600 s), so that a mark outlives what it marks. */
 const consumedMarkSeconds = 3600
 
+/** What programs ask for again and again, and nothing else: what is used once is asked for once. */
+const reusable = ['AccessToken', 'ClientCredentials', 'Session']
 const consumable = ['AuthorizationCode', 'DeviceCode', 'PushedAuthorizationRequest']
 
 /**
  * The engine's short-lived entities: lost with the store, at the price of signing in again. Each step is one command
  * on one key, or on two keys of one hash tag.
  */
-export function ephemeralAdapter(model: string, store: Ephemeral, db: Db, now: () => Date): Adapter {
+export function ephemeralAdapter(model: string, { db, store, recent, now }: EngineDeps): Adapter {
   const key = (id: string) => `oidc:{${model}:${id}}`
   const consumedKey = (id: string) => `${key(id)}:consumed`
   const pointer = (kind: string, value: string) => `oidc:${kind}:${value}`
 
   const read = async (at: string): Promise<AdapterPayload | undefined> => {
-    const stored = await store.get(at)
+    const stored = await (reusable.includes(model) && mayBeRecent() ? recent.entries.get(at) : store.get(at))
     return stored === undefined ? undefined : JSON.parse(stored)
   }
   const find = async (id: string): Promise<AdapterPayload | undefined> => {
+    if (!mayBe(model, id)) return undefined
     if (!consumable.includes(model)) return read(key(id))
     const [stored, consumed] = await store.getMany([key(id), consumedKey(id)])
     if (!stored) return undefined
@@ -42,6 +47,8 @@ export function ephemeralAdapter(model: string, store: Ephemeral, db: Db, now: (
       await store.set(key(id), text, ttl)
       // Each use of a token that ends with its session looks for the session, so it is there whole.
       if (model === 'Session' && payload.uid) await store.set(pointer('session', payload.uid), text, ttl)
+      recent.entries.drop(key(id))
+      if (payload.uid) recent.entries.drop(pointer('session', payload.uid))
       if (payload.userCode) await store.set(pointer('user-code', payload.userCode), id, ttl)
     },
     find,
@@ -71,7 +78,9 @@ export function ephemeralAdapter(model: string, store: Ephemeral, db: Db, now: (
     },
     async destroy(id) {
       const uid = model === 'Session' ? (await find(id))?.uid : undefined
-      await store.delete(key(id), ...(uid ? [pointer('session', uid)] : []))
+      const keys = [key(id), ...(uid ? [pointer('session', uid)] : [])]
+      await store.delete(...keys)
+      keys.forEach(recent.entries.drop)
     },
     // Every use of a token reads its grant again, so deleting the grant has ended them all.
     revokeByGrantId: async () => {},

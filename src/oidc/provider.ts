@@ -9,13 +9,14 @@ import { compareDigests } from './client-authentication.ts'
 import { keepInstances } from './client-instances.ts'
 import { honorKeyRotation } from './client-keys.ts'
 import { tokenExchangeGrant } from './clients/profile.ts'
-import { type EngineData, type EngineDeps, engineConfiguration } from './configuration.ts'
+import { type EngineData, engineConfiguration } from './configuration.ts'
 import { guardDeviceFlow } from './device-flow.ts'
 import { replayDetection } from './dpop.ts'
 import { replayGuard } from './ephemeral-adapter.ts'
 import { noteGrantUse } from './grant.ts'
 import { echoInteractionId } from './interaction-id.ts'
 import { formPostPage } from './pages.ts'
+import type { EngineDeps } from './recent.ts'
 import { manageRegistrations } from './registration.ts'
 import {
   type SubjectOf,
@@ -23,6 +24,7 @@ import {
   tokenExchangeParameters,
   tokenExchangeRepeated,
 } from './token-exchange.ts'
+import { markTokens } from './token-kinds.ts'
 
 export interface Engine {
   provider: Provider
@@ -48,6 +50,7 @@ export function buildEngine(data: EngineData, deps: EngineSurroundings): Engine 
   provider.use(formPostPage)
   compareDigests(provider, deps)
   keepInstances(provider, deps.recent)
+  markTokens(provider)
   manageRegistrations(provider, deps.store, deps.now)
   honorKeyRotation(provider, deps.now)
   // The engine's own check looks first and stores after: two presentations at once would both be first.

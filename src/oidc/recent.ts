@@ -1,8 +1,10 @@
 import { type AdapterPayload, Provider } from 'oidc-provider'
+import { primaryEmail } from '../members/contact-point.ts'
 import { findActiveMember } from '../members/member.ts'
 import { type Cache, createCache } from '../store/cache.ts'
 import type { Changes } from '../store/changes.ts'
 import type { Db } from '../store/db.ts'
+import type { Ephemeral } from '../store/ephemeral.ts'
 import type { Member, Resource } from '../store/generated/client.ts'
 import { findClientMetadata } from './clients/client.ts'
 
@@ -16,20 +18,37 @@ export interface StoredGrant {
   expiresAt: Date | null
 }
 
+/** A member who may act, with the address relying parties are told. */
+export type RecentMember = Member & { email: string | undefined }
+
 /** What a process read a moment ago, for requests without a browser: those come by the thousand for the same few things. */
 export interface Recent {
   clients: Pick<Cache<AdapterPayload | undefined>, 'get'>
   grants: Cache<StoredGrant | undefined>
-  members: Cache<Member | undefined>
+  members: Cache<RecentMember | undefined>
+  /** Entries of the ephemeral store by their keys, as text. */
+  entries: Cache<string | undefined>
   resources: Cache<Resource | null>
 }
 
-export function rememberRecent(db: Db, changes: Changes, now: () => Date): Recent {
+/** What the engine stands on. */
+export interface EngineDeps {
+  db: Db
+  store: Ephemeral
+  recent: Recent
+  now: () => Date
+}
+
+export function rememberRecent(
+  { db, store, changes }: { db: Db; store: Ephemeral; changes: Changes },
+  now: () => Date,
+): Recent {
   const cache = <V>(load: (id: string) => Promise<V>) => createCache({ lifetimeMs, maxEntries, now, load })
   const recent: Recent = {
     clients: rememberClients(db, changes, now),
     grants: cache((id) => readGrant(db, id)),
-    members: cache((id) => findActiveMember(db, id)),
+    members: cache((id) => readMember(db, id)),
+    entries: cache((key) => store.get(key)),
     resources: cache((id) => db.resource.findUnique({ where: { id } })),
   }
   changes.on('member', (id) => recent.members.drop(id))
@@ -64,6 +83,11 @@ function rememberClients(db: Db, changes: Changes, now: () => Date): Recent['cli
       return kept.get(id)
     },
   }
+}
+
+async function readMember(db: Db, id: string): Promise<RecentMember | undefined> {
+  const [member, email] = await Promise.all([findActiveMember(db, id), primaryEmail(db, id)])
+  return member && { ...member, email }
 }
 
 export async function readGrant(db: Db, id: string): Promise<StoredGrant | undefined> {
