@@ -251,6 +251,19 @@ describe('RFC 8628 section 3.3: the member', () => {
     expect(answers.map(({ status }) => status).sort()).toEqual([303, 400])
   })
 
+  test('of two who took the code for a new one at the same moment, one has it', async () => {
+    const { userCode } = await givenDevice()
+    const { DeviceCode } = server.app.engine.provider()
+    const take = async () => {
+      const code = await DeviceCode.findByUserCode(userCode.replace('-', ''))
+      if (!code) throw new Error('there is no such code')
+      return () => Object.assign(code, { inFlight: true }).save()
+    }
+    const [first, second] = [await take(), await take()]
+    await first()
+    await expect(second()).rejects.toMatchObject({ name: 'AlreadyUsedError' })
+  })
+
   test('a code that was used cannot be used again', async () => {
     const waiting = await givenDevice()
     expect((await connect(waiting)).html).toContain('The device is connected')
@@ -299,6 +312,18 @@ describe('RFC 8628 section 3.5: the tokens', () => {
     expect(await userinfo(json.access_token)).toBe(401)
     const form = { grant_type: 'refresh_token', refresh_token: String(json.refresh_token) }
     expect((await post(server, '/token', form, { client })).json.error).toBe('invalid_grant')
+  })
+
+  test('say when the member signed in, not when the device asked (RFC 9470 section 6.2)', async () => {
+    const kiosk = await givenClient(server, { profile: 'device', authMethod: 'client_secret_basic' })
+    const waiting = await givenDevice({}, kiosk)
+    await connect(waiting)
+    const signedIn = Math.floor(Date.now() / 1000)
+    pass(30)
+    const token = String((await poll(waiting, { of: kiosk })).json.access_token)
+    const { json } = await post(server, '/introspect', { token }, { client: kiosk })
+    expect(json.active).toBe(true)
+    expect(json.auth_time).toBeLessThanOrEqual(signedIn)
   })
 
   test('are the member’s: a certified client gets them, and refreshes', async () => {
