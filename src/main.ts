@@ -14,6 +14,8 @@ import { createLogger, type Logger } from './telemetry/logger.ts'
 
 export interface RunningServer {
   url: string
+  /** Where it listens: the one that was free where `PORT` is 0. */
+  port: number
   databaseUrl: string
   /** Takes no new work, finishes what is in hand, closes everything. */
   stop(): Promise<void>
@@ -70,7 +72,7 @@ export async function startServer(
     })
     const { port } = server.address() as AddressInfo
     logger.info({ issuer: config.ISSUER, port }, 'listening')
-    return { url: config.ISSUER, databaseUrl, stop: closeAll }
+    return { url: config.ISSUER, port, databaseUrl, stop: closeAll }
   } catch (error) {
     await closeAll()
     throw error
