@@ -10,6 +10,7 @@ import { type Browser, openBrowser, type Page } from '../support/browser.ts'
 import { freePort } from '../support/free-port.ts'
 import { type GivenClient, type GivenMember, givenClient, givenMember } from '../support/given.ts'
 import { relyingParty } from '../support/relying-party.ts'
+import { signInFrom } from './at-hitotsu.ts'
 
 /** A site behind Apache, and the client it is. */
 interface Site {
@@ -103,13 +104,10 @@ function settingsOf({ origin, client, pkce }: Site): string {
 </VirtualHost>`
 }
 
-/** Opens a page for members, and signs in. */
-async function knock(browser: Browser, { origin }: Site, { email, password }: GivenMember): Promise<Page> {
-  const page = await browser.open(`${origin}/members/`)
-  return page.url.pathname.endsWith('/sign-in') ? browser.submit(page, '/sign-in', { email, password }) : page
-}
+const knock = (browser: Browser, { origin }: Site, member: GivenMember) =>
+  signInFrom(browser, `${origin}/members/`, member)
 
-/** The same, and agrees. */
+/** Opens a page for members, signs in and agrees. */
 async function enter(browser: Browser, site: Site, member: GivenMember): Promise<Page> {
   return browser.submit(await knock(browser, site, member), '/consent')
 }
