@@ -70,7 +70,7 @@ describe('RFC 6749 section 4.4: client credentials', () => {
     expect(answer.status).toBe(200)
     expect(answer.headers['cache-control']).toBe('no-store')
     expect(answer.json).toEqual({
-      access_token: expect.stringMatching(/^[\w-]{43,}$/),
+      access_token: expect.stringMatching(/^[\w.-]{43,}$/),
       token_type: 'Bearer',
       expires_in: 1800,
       scope: 'orders:read',

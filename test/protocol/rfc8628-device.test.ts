@@ -88,7 +88,7 @@ describe('RFC 8628 section 3.1: who may ask for a device code', () => {
     expect(answer.status).toBe(200)
     expect(answer.headers['cache-control']).toBe('no-store')
     expect(answer.json).toEqual({
-      device_code: expect.stringMatching(/^[\w-]{43,}$/),
+      device_code: expect.stringMatching(/^[\w.-]{43,}$/),
       user_code: expect.stringMatching(/^[BCDFGHJKLMNPQRSTVWXZ]{4}-[BCDFGHJKLMNPQRSTVWXZ]{4}$/),
       verification_uri: `${server.issuer}/device`,
       verification_uri_complete: `${server.issuer}/device?user_code=${userCode}`,
