@@ -12,6 +12,7 @@ import { tokenExchangeGrant } from './clients/profile.ts'
 import { type EngineData, engineConfiguration } from './configuration.ts'
 import { guardDeviceFlow } from './device-flow.ts'
 import { replayDetection } from './dpop.ts'
+import { leaveOutType } from './empty-answer.ts'
 import { replayGuard } from './ephemeral-adapter.ts'
 import { noteGrantUse } from './grant.ts'
 import { echoInteractionId } from './interaction-id.ts'
@@ -48,6 +49,7 @@ export function buildEngine(data: EngineData, deps: EngineSurroundings): Engine 
 
   provider.use(echoInteractionId)
   provider.use(formPostPage)
+  provider.use(leaveOutType)
   compareDigests(provider, deps)
   keepInstances(provider, deps.recent)
   markTokens(provider)
