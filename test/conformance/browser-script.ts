@@ -76,8 +76,8 @@ function tasksOf(issuer: string, { email, password }: { email: string; password:
       'optional',
     ]),
     callback: page('Be back', '*/test/*/callback*', ['wait', 'id', 'submission_complete', patience]),
-    refusal: (path: string) =>
-      page('See the refusal', at(`${path}*`), waitFor(words('error.request'), 'update-image-placeholder')),
+    refusal: (path: string, picture: Picture = 'update-image-placeholder') =>
+      page('See the refusal', at(`${path}*`), waitFor(words('error.request'), picture)),
     seeSignOut: page(
       'See that one is asked',
       at(`${routes.end_session}*`),
@@ -96,86 +96,100 @@ function tasksOf(issuer: string, { email, password }: { email: string; password:
 /** The scripts for our pages: sign-in, consent, answers by form, refusals and sign-out. */
 export function browserScripts(issuer: string, member: { email: string; password: string }): Scripts {
   const does = tasksOf(issuer, member)
-  const { optional } = does
   const authorize = (...tasks: Task[]): Script => ({ match: `${issuer}${routes.authorization}*`, tasks })
   const signOut = (...tasks: Task[]): Script => ({ match: `${issuer}${routes.end_session}*`, tasks })
-  const willing = (picture?: Picture) =>
-    authorize(optional(does.signIn(picture)), optional(does.consent), optional(does.answer), does.callback)
-  const refused = does.refusal(routes.authorization)
-
-  const override: Record<string, Script[]> = {}
-  const set = (modules: string[], ...browser: Script[]) => {
-    for (const module of modules) override[module] = browser
-  }
-  set(['oidcc-prompt-login', 'oidcc-max-age-1'], willing('update-image-placeholder-optional'))
-  set(
-    [
-      'oidcc-ensure-registered-redirect-uri',
-      'oidcc-ensure-redirect-uri-in-authorization-request',
-      'oidcc-redirect-uri-query-mismatch',
-      'oidcc-redirect-uri-query-added',
-    ],
-    authorize(refused),
-  )
-  set(
-    ['oidcc-registration-logo-uri', 'oidcc-registration-policy-uri', 'oidcc-registration-tos-uri'],
-    authorize(optional(does.signIn()), does.seeConsent),
-  )
-  set(
-    [
-      'oidcc-rp-initiated-logout-bad-post-logout-redirect-uri',
-      'oidcc-rp-initiated-logout-query-added-to-post-logout-redirect-uri',
-      'oidcc-rp-initiated-logout-modified-id-token-hint',
-      'oidcc-rp-initiated-logout-bad-id-token-hint',
-    ],
-    willing(),
-    signOut(does.refusal(routes.end_session)),
-  )
-  set(['oidcc-rp-initiated-logout-no-id-token-hint'], willing(), signOut(does.seeSignOut))
-  set(
-    [
-      'oidcc-rp-initiated-logout-no-params',
-      'oidcc-rp-initiated-logout-only-state',
-      'oidcc-rp-initiated-logout-no-post-logout-redirect-uri',
-    ],
-    willing(),
-    signOut(does.signOut, does.signedOut),
-  )
-  Object.assign(override, fapiOverrides(does, authorize, willing))
+  const ways = { does, authorize, signOut, willing: willingly(does, authorize) }
+  const override = [...authorizationOverrides(ways), ...signOutOverrides(ways), ...fapiOverrides(ways)]
   return {
-    browser: [willing(), signOut(does.signOut, does.goodbye)],
-    override: Object.fromEntries(Object.entries(override).map(([module, browser]) => [module, { browser }])),
+    browser: [ways.willing(), signOut(does.signOut, does.goodbye)],
+    override: Object.fromEntries(
+      override.flatMap(([modules, ...browser]) => modules.map((module) => [module, { browser }])),
+    ),
   }
 }
 
-function fapiOverrides(
-  does: ReturnType<typeof tasksOf>,
-  authorize: (...tasks: Task[]) => Script,
-  willing: () => Script,
-): Record<string, Script[]> {
+interface Ways {
+  does: ReturnType<typeof tasksOf>
+  authorize: (...tasks: Task[]) => Script
+  signOut: (...tasks: Task[]) => Script
+  /** What somebody does who wants to be signed in. */
+  willing: (picture?: Picture) => Script
+}
+
+/** Some modules, and the scripts they have. */
+type Override = [modules: string[], ...browser: Script[]]
+
+function willingly(does: Ways['does'], authorize: Ways['authorize']): Ways['willing'] {
   const { optional } = does
-  const nameOf = (module: string) => `fapi2-security-profile-final-${module}`
-  const seen = does.seeSignIn('update-image-placeholder-optional')
-  // A refusal is a page where the request that says where to go back to cannot be had, and an answer otherwise.
-  const refused = authorize(
-    optional(does.signIn()),
-    optional(does.consent),
-    optional(does.refusal(routes.authorization)),
-    optional(does.callback),
+  return (picture) =>
+    authorize(optional(does.signIn(picture)), optional(does.consent), optional(does.answer), does.callback)
+}
+
+/** A refusal is a page where it cannot be known where to go back to, and an answer otherwise. */
+function eitherWay({ does, authorize }: Ways): Script {
+  const { optional } = does
+  const refusal = does.refusal(routes.authorization, 'update-image-placeholder-optional')
+  return authorize(...[does.signIn(), does.consent, refusal, does.callback].map(optional))
+}
+
+function authorizationOverrides(ways: Ways): Override[] {
+  const { does, authorize, willing } = ways
+  const again = ['oidcc-prompt-login', 'oidcc-max-age-1']
+  const refused = [
+    'oidcc-ensure-registered-redirect-uri',
+    'oidcc-ensure-redirect-uri-in-authorization-request',
+    'oidcc-redirect-uri-query-mismatch',
+    'oidcc-redirect-uri-query-added',
+  ]
+  const answered = [
+    'oidcc-response-type-missing',
+    'oidcc-ensure-request-object-with-redirect-uri',
+    'oidcc-request-uri-unsigned-supported-correctly-or-rejected-as-unsupported',
+    'oidcc-unsigned-request-object-supported-correctly-or-rejected-as-unsupported',
+  ]
+  const described = [
+    'oidcc-registration-logo-uri',
+    'oidcc-registration-policy-uri',
+    'oidcc-registration-tos-uri',
+  ]
+  return [
+    [again, willing('update-image-placeholder-optional')],
+    [refused, authorize(does.refusal(routes.authorization))],
+    [answered, eitherWay(ways)],
+    [described, authorize(does.optional(does.signIn()), does.seeConsent)],
+  ]
+}
+
+function signOutOverrides({ does, signOut, willing }: Ways): Override[] {
+  const modules = (...names: string[]) => names.map((name) => `oidcc-rp-initiated-logout-${name}`)
+  const refused = modules(
+    'bad-post-logout-redirect-uri',
+    'query-added-to-post-logout-redirect-uri',
+    'modified-id-token-hint',
+    'bad-id-token-hint',
   )
-  const refusing = [
+  const ended = modules('no-params', 'only-state', 'no-post-logout-redirect-uri')
+  return [
+    [refused, willing(), signOut(does.refusal(routes.end_session))],
+    [modules('no-id-token-hint'), willing(), signOut(does.seeSignOut)],
+    [ended, willing(), signOut(does.signOut, does.signedOut)],
+  ]
+}
+
+function fapiOverrides(ways: Ways): Override[] {
+  const { does, authorize, willing } = ways
+  const modules = (...names: string[]) => names.map((name) => `fapi2-security-profile-final-${name}`)
+  const refused = modules(
     'ensure-unsigned-authorization-request-without-using-par-fails',
     'par-attempt-reuse-request_uri',
     'par-attempt-to-use-expired-request_uri',
     'par-attempt-to-use-request_uri-for-different-client',
+  )
+  // The first visit ends before anybody has signed in.
+  const first = { ...authorize(does.seeSignIn('update-image-placeholder-optional')), 'match-limit': 1 }
+  return [
+    [refused, eitherWay(ways)],
+    [modules('user-rejects-authentication'), authorize(does.cancel, does.callback)],
+    [modules('par-ensure-reused-request-uri-prior-to-auth-completion-succeeds'), first, willing()],
   ]
-  return {
-    [nameOf('user-rejects-authentication')]: [authorize(does.cancel, does.callback)],
-    // The first visit ends before anybody has signed in.
-    [nameOf('par-ensure-reused-request-uri-prior-to-auth-completion-succeeds')]: [
-      { ...authorize(seen), 'match-limit': 1 },
-      willing(),
-    ],
-    ...Object.fromEntries(refusing.map((module) => [nameOf(module), [refused]])),
-  }
 }

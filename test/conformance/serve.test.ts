@@ -9,9 +9,10 @@ import { openBrowser } from '../support/browser.ts'
 import { createDatabase, type TestDatabase } from '../support/database.ts'
 import { type KeyPair, proving } from '../support/fapi.ts'
 import { authorize } from '../support/relying-party.ts'
-import type { Scripts } from './browser-script.ts'
+import { browserScripts, type Scripts } from './browser-script.ts'
 import type { CertificatePair } from './certificate.ts'
 import { core } from './clients.ts'
+import { plans } from './plans.ts'
 import { type ConformanceServer, rotatePath, serveConformance } from './serve.ts'
 import { openSuiteBrowser, openSuiteServer, type SuiteBrowser } from './suite-browser.ts'
 import { memberEmail } from './world.ts'
@@ -196,6 +197,12 @@ describe('the plans', () => {
     expect(await json('/par', { method: 'POST', body })).toHaveProperty('request_uri')
   })
 
+  test('have scripts for no other module', () => {
+    const modules = Object.values(plans).flat()
+    const { override } = browserScripts(server.issuer, { email: memberEmail, password: 'any' })
+    expect(Object.keys(override).filter((module) => !modules.includes(module))).toEqual([])
+  })
+
   test('go on working after a restart', async () => {
     const before = server.plans
     await server.stop()
@@ -230,6 +237,14 @@ describe('a browser without scripts, led by the plans', () => {
     const scripts = scriptsOf('basic-static', 'oidcc-ensure-registered-redirect-uri')
     const { url } = await browser.run(scripts, authorizationUrl({ redirect_uri: `${callback}/else` }))
     expect(url.origin).toBe(server.issuer)
+  })
+
+  test('takes a refusal either way', async () => {
+    const scripts = scriptsOf('basic-static', 'oidcc-response-type-missing')
+    const answered = await browser.run(scripts, authorizationUrl({ response_type: '' }))
+    expect(answered.done).toEqual(['Be back'])
+    const shown = await browser.run(scripts, authorizationUrl({ client_id: 'nobody' }))
+    expect(shown.done).toEqual(['See the refusal'])
   })
 
   test('cancels', async () => {

@@ -58,7 +58,7 @@ export async function serveConformance(options: ServeOptions): Promise<Conforman
     closers.push(() => front.close())
     const issuer = options.issuer ?? `https://localhost:${front.port}`
     const settings = {
-      ...{ LOG_LEVEL: 'warn', ...env },
+      ...env,
       ...{ ISSUER: issuer, HOST: '127.0.0.1', PORT: '0', DATA_FOLDER: data },
       ...{ TRUST_PROXY: '1', CLIENT_CERTIFICATE_HEADER: certificateHeader },
       // Keys, sectors and logout tokens go to and from the suite, which is near.
@@ -149,7 +149,9 @@ function readOptions(): ServeOptions | undefined {
   })
   if (values.help) return undefined
   const { port, suite, ...rest } = values
-  return { ...rest, port: Number(port), suite: suite.replace(/\/+$/, ''), env: process.env, log: console.log }
+  // Of this machine's settings none else: its database is not for such clients.
+  const env = { LOG_LEVEL: process.env.LOG_LEVEL || 'warn' }
+  return { ...rest, port: Number(port), suite: suite.replace(/\/+$/, ''), env, log: console.log }
 }
 
 function welcome({ issuer, kept, plans, fileOf }: ConformanceServer, { suite, data }: ServeOptions): string {

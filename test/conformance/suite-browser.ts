@@ -1,7 +1,7 @@
 import { createServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { text } from 'node:stream/consumers'
-import { type BrowserContext, chromium, type Locator, type Page } from 'playwright-core'
+import { chromium, type Locator, type Page } from 'playwright-core'
 import type { Script } from './browser-script.ts'
 import { serverCertificate } from './certificate.ts'
 
@@ -54,8 +54,7 @@ export async function openSuiteBrowser(): Promise<SuiteBrowser> {
   const executablePath = process.env.CHROMIUM_PATH ?? '/usr/bin/chromium'
   const args = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-background-networking']
   const browser = await chromium.launch({ executablePath, args })
-  const open = () => browser.newContext({ javaScriptEnabled: false, ignoreHTTPSErrors: true })
-  let context: BrowserContext = await open()
+  const context = await browser.newContext({ javaScriptEnabled: false, ignoreHTTPSErrors: true })
   const taken = new Map<Script, number>()
   return {
     async run(scripts, url) {
@@ -73,10 +72,7 @@ export async function openSuiteBrowser(): Promise<SuiteBrowser> {
       await page.close()
       return ending
     },
-    async forget() {
-      await context.close()
-      context = await open()
-    },
+    forget: () => context.clearCookies(),
     close: () => browser.close(),
   }
 }
