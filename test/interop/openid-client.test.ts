@@ -48,8 +48,8 @@ afterAll(() => server.close())
 
 const prove = ({ privateKey }: KeyPair) => oidc.PrivateKeyJwt(privateKey as CryptoKey)
 
-/** A pushed request, to where the browser is sent, and what its answer is checked against. */
-async function begin() {
+/** A good request, and what its answer is checked against. */
+async function newRequest() {
   const [pkceCodeVerifier, expectedState, expectedNonce] = [
     oidc.randomPKCECodeVerifier(),
     oidc.randomState(),
@@ -64,8 +64,13 @@ async function begin() {
     code_challenge: await oidc.calculatePKCECodeChallenge(pkceCodeVerifier),
     code_challenge_method: 'S256',
   }
-  const url = await oidc.buildAuthorizationUrlWithPAR(config, parameters, { DPoP })
-  return { url, checks: { pkceCodeVerifier, expectedState, expectedNonce, idTokenExpected: true } }
+  return { parameters, checks: { pkceCodeVerifier, expectedState, expectedNonce, idTokenExpected: true } }
+}
+
+/** The same, pushed: to where the browser is sent. */
+async function begin() {
+  const { parameters, checks } = await newRequest()
+  return { url: await oidc.buildAuthorizationUrlWithPAR(config, parameters, { DPoP }), checks }
 }
 
 /** What comes back to the relying party once the member has agreed, or not. */
@@ -74,18 +79,16 @@ async function answer(url: URL, decision: '/consent' | '/cancel' = '/consent'): 
 }
 
 test('a request that was not pushed is refused', async () => {
-  const { searchParams } = (
-    await browser.open(oidc.buildAuthorizationUrl(config, { redirect_uri: redirectUri }))
-  ).url
-  expect(searchParams.get('error')).toBe('invalid_request')
+  const { parameters } = await newRequest()
+  const { searchParams } = (await browser.open(oidc.buildAuthorizationUrl(config, parameters))).url
+  expect(searchParams.get('error_description')).toMatch(/Pushed Authorization Request/)
 })
 
 test('an assertion by another key is refused', async () => {
-  const { client_id: id } = config.clientMetadata()
+  const [{ client_id: id }, { parameters }] = [config.clientMetadata(), await newRequest()]
   const stranger = await oidc.discovery(new URL(server.issuer), id, {}, prove(await newKeys()), { execute })
-  await expect(
-    oidc.buildAuthorizationUrlWithPAR(stranger, { redirect_uri: redirectUri }),
-  ).rejects.toMatchObject({ error: 'invalid_client' })
+  const pushed = oidc.buildAuthorizationUrlWithPAR(stranger, parameters, { DPoP })
+  await expect(pushed).rejects.toMatchObject({ error: 'invalid_client' })
 })
 
 test('an answer to another request is refused', async () => {

@@ -24,8 +24,9 @@ const moduleNames = [
   'auth_openidc',
 ]
 
-// The shell waits on its input, which closes however this process ends, and takes the server with it.
-const leash = '"$@" </dev/null & read -r end; kill $!; wait'
+// The shell ends with the server, and the server with the shell's input, which closes however this process ends.
+const leash =
+  'exec 3<&0; "$@" </dev/null 3<&- & server=$!; (read -r end <&3; kill $server 2>/dev/null) & wait $server'
 
 /** A real Apache in a folder of its own, which listens on loopback and touches no service of the system. */
 export async function startApache(place: ApachePlace, ports: number[], sites: string): Promise<Apache> {
@@ -33,16 +34,20 @@ export async function startApache(place: ApachePlace, ports: number[], sites: st
   const settings = join(folder, 'apache.conf')
   await writeFile(settings, [...house(place, folder, ports), sites].join('\n'))
   const command = [place.command, '-D', 'FOREGROUND', '-d', folder, '-f', settings]
-  const shell = spawn('sh', ['-c', leash, 'sh', ...command], { stdio: ['pipe', 'ignore', 'inherit'] })
+  const shell = spawn('sh', ['-c', leash, 'sh', ...command], { stdio: ['pipe', 'ignore', 'pipe'] })
   const exited = once(shell, 'exit')
-  const logged = () => readFile(join(folder, 'error.log'), 'utf8').catch(() => '')
+  let complaints = ''
+  shell.stderr.setEncoding('utf8').on('data', (chunk) => {
+    complaints += chunk
+  })
+  const logged = async () => complaints + (await readFile(join(folder, 'error.log'), 'utf8').catch(() => ''))
   const stop = async () => {
     shell.stdin.end()
     await exited
     await rm(folder, { recursive: true, force: true })
   }
   try {
-    for (const port of ports) await waitUntilOpen(port)
+    for (const port of ports) await waitUntilOpen(port, () => shell.exitCode === null)
   } catch (error) {
     const log = await logged()
     await stop()
@@ -69,7 +74,7 @@ function house({ modules }: ApachePlace, folder: string, ports: number[]): strin
   ]
 }
 
-async function waitUntilOpen(port: number): Promise<void> {
+async function waitUntilOpen(port: number, isRunning: () => boolean): Promise<void> {
   const deadline = AbortSignal.timeout(20_000)
   for (;;) {
     const isOpen = await new Promise<boolean>((resolve) => {
@@ -81,6 +86,6 @@ async function waitUntilOpen(port: number): Promise<void> {
       socket.once('connect', () => settle(true)).once('error', () => settle(false))
     })
     if (isOpen) return
-    if (deadline.aborted) throw new Error(`nothing listens on port ${port}`)
+    if (deadline.aborted || !isRunning()) throw new Error(`nothing listens on port ${port}`)
   }
 }
