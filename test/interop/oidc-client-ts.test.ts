@@ -1,5 +1,5 @@
-import type * as OidcClient from 'oidc-client-ts'
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import type { UserManager } from 'oidc-client-ts'
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import { enterPassword, press } from '../journey/at-hitotsu.ts'
 import { startTestApp, type TestApp } from '../support/app.ts'
 import { type Chromium, openChromium, type Visitor } from '../support/chromium.ts'
@@ -7,9 +7,8 @@ import { type GivenMember, givenClient, givenMember } from '../support/given.ts'
 import { post } from '../support/post.ts'
 import { type StaticPages, startStaticPages } from './static-pages.ts'
 
-/** What the scripts of the application's page find there. */
-declare const oidc: typeof OidcClient
-declare const manager: OidcClient.UserManager
+/** What the script of the application's page has made. */
+declare const manager: UserManager
 
 let server: TestApp
 let chromium: Chromium
@@ -29,6 +28,7 @@ beforeAll(async () => {
 beforeEach(async () => {
   ;[member, visitor] = [await givenMember(server), await chromium.visit()]
 })
+afterEach(() => chromium.endVisits())
 afterAll(async () => {
   pages.close()
   await Promise.all([chromium.close(), server.close()])
@@ -114,7 +114,6 @@ test('an answer to a request of another browser is not taken', async () => {
   visitor = await chromium.visit()
   await visitor.open(answer)
   expect(await callbackError()).toMatch(/No matching state found/)
-  await chromium.endVisits()
 })
 
 test('scripts of another origin reach neither tokens nor claims', async () => {
@@ -150,7 +149,6 @@ test('signs in, reads userinfo, renews silently, revokes and signs out', async (
   expect(visitor.page.url()).toMatch(`${pages.origin}/plain/bye`)
   await visitor.page.evaluate(() => manager.signoutCallback())
   expect(await userOf()).toBeNull()
-  await chromium.endVisits()
 })
 
 test('binds its code and its tokens with DPoP', async () => {
@@ -165,5 +163,4 @@ test('binds its code and its tokens with DPoP', async () => {
     return (await fetch(url, { headers })).json()
   }, `${server.issuer}/userinfo`)
   expect(claims).toMatchObject({ sub: member.id, email: member.email })
-  await chromium.endVisits()
 })
