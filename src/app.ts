@@ -32,7 +32,7 @@ import { accountReturnPath, accountSignInUrl, accountSignOutUrl } from './oidc/c
 import type { EngineData } from './oidc/configuration.ts'
 import { type EngineHolder, startEngine } from './oidc/engine.ts'
 import type { KeyPolicy } from './oidc/keys/plan.ts'
-import { refuseOtherMethods } from './oidc/methods.ts'
+import { machinesFirst, refuseOtherMethods } from './oidc/methods.ts'
 import { postRequests } from './oidc/post-requests.ts'
 import { buildEngine } from './oidc/provider.ts'
 import { rememberRecent } from './oidc/recent.ts'
@@ -113,10 +113,11 @@ export async function createApp(resources: Resources): Promise<App> {
   const ours = new Router<HttpState>()
   for (const middleware of [...forms(issuer), readSession(db, provider)]) ours.use(middleware)
   for (const page of pages) ours.use(page.routes())
+  koa.use(refuseOtherMethods)
+  koa.use(machinesFirst(engine.middleware))
   koa.use(ours.routes() as HttpMiddleware)
   koa.use(ours.allowedMethods() as HttpMiddleware)
   koa.use(postRequests)
-  koa.use(refuseOtherMethods)
   koa.use(engine.middleware)
   koa.on('error', (error) => log.error({ err: error }, 'request failed outside the shell'))
 

@@ -41,6 +41,23 @@ const below = new Map<string, string[]>([
   [routes.code_verification, read],
 ])
 
+/** What programs ask, each with the address as it is written: no page of ours is there. */
+const machinePaths: ReadonlySet<string> = new Set([
+  routes.token,
+  routes.userinfo,
+  routes.introspection,
+  routes.revocation,
+  routes.jwks,
+  routes.pushed_authorization_request,
+  routes.device_authorization,
+  '/.well-known/openid-configuration',
+])
+
+/** Programs come by the thousand: they are not led past every page. */
+export function machinesFirst(engine: HttpMiddleware): HttpMiddleware {
+  return (ctx, next) => (machinePaths.has(ctx.path) ? engine(ctx, next) : next())
+}
+
 /** RFC 9110 section 15.5.6: an endpoint that is there, asked in a way it does not know, is not "not found". */
 export const refuseOtherMethods: HttpMiddleware = (ctx, next) => {
   // The engine takes its paths in any letter case and with a slash at the end.
