@@ -13,6 +13,7 @@ import type { Member } from '../store/generated/client.ts'
 import { contentOf } from './grant-content.ts'
 import { mayBeRecent, type Recent, type RecentMember } from './recent.ts'
 import { scopeClaims } from './scope-claims.ts'
+import { tellUnavailable } from './unavailable.ts'
 
 /** Read whole a moment ago, or just now without the address. */
 type KnownMember = Member | RecentMember
@@ -28,7 +29,10 @@ export interface MemberAccount extends Account {
 export function findMemberAccount(db: Db, { members }: Recent): FindAccount {
   return async (ctx, sub, token): Promise<MemberAccount | undefined> => {
     if (!/^[0-9a-f-]{36}$/.test(sub)) return undefined
-    const member = await (mayBeRecent() ? members.get(sub) : findActiveMember(db, sub))
+    const found: Promise<KnownMember | undefined> = mayBeRecent()
+      ? members.get(sub)
+      : findActiveMember(db, sub)
+    const member = await found.catch(tellUnavailable)
     if (!member) return undefined
     if (token && isSessionEnded(member, new Date(signedInAt(token) * 1000))) return undefined
     return {

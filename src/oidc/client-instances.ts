@@ -1,6 +1,7 @@
 import type { AdapterPayload, Client, Provider } from 'oidc-provider'
 import { accountClientId } from './clients/account-client.ts'
 import type { Recent } from './recent.ts'
+import { tellUnavailable } from './unavailable.ts'
 
 const maxInstances = 5_000
 
@@ -30,7 +31,7 @@ export function keepInstances(provider: Provider, { clients }: Recent): void {
 
   provider.Client.find = async (id) => {
     if (typeof id !== 'string' || id === '' || id === accountClientId) return build(id)
-    const metadata = await clients.get(id)
+    const metadata = await clients.get(id).catch(tellUnavailable)
     const known = instances.get(id)
     if (!metadata) {
       instances.delete(id)

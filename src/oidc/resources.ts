@@ -1,6 +1,7 @@
 import { type Client, type Configuration, errors, type KoaContextWithOIDC } from 'oidc-provider'
 import type { Recent } from './recent.ts'
 import { longestJwtTtl } from './resource-registration.ts'
+import { tellUnavailable } from './unavailable.ts'
 
 type ResourceIndicators = NonNullable<NonNullable<Configuration['features']>['resourceIndicators']>
 
@@ -17,7 +18,7 @@ export function resourceIndicators({ resources }: Recent): ResourceIndicators {
     useGrantedResource: () => false,
     async getResourceServerInfo(_ctx, indicator, client) {
       const allowed = allowedResources(client)[indicator]
-      const row = allowed && (await resources.get(indicator))
+      const row = allowed && (await resources.get(indicator).catch(tellUnavailable))
       if (!row || row.disabledAt) throw new errors.InvalidTarget()
       const scopes = allowed.length === 0 ? row.scopes : row.scopes.filter((scope) => allowed.includes(scope))
       return {
