@@ -2,7 +2,7 @@ import { type Adapter, type AdapterPayload, errors } from 'oidc-provider'
 import { digest } from '../security/digest.ts'
 import { noteChange } from '../store/db.ts'
 import type { Ephemeral } from '../store/ephemeral.ts'
-import { type EngineDeps, mayBeRecent } from './recent.ts'
+import { type EngineDeps, mayBeRecent, readEntry } from './recent.ts'
 import { mayBe } from './token-kinds.ts'
 
 /** The engine accepts a stored entry this long after its `exp` (clockTolerance), so it is kept that much longer. */
@@ -23,9 +23,11 @@ export function ephemeralAdapter(model: string, { db, store, recent, now }: Engi
   const consumedKey = (id: string) => `${key(id)}:consumed`
   const pointer = (kind: string, value: string) => `oidc:${kind}:${value}`
 
+  const isReusable = reusable.includes(model)
   const read = async (at: string): Promise<AdapterPayload | undefined> => {
-    const stored = await (reusable.includes(model) && mayBeRecent() ? recent.entries.get(at) : store.get(at))
-    return stored === undefined ? undefined : JSON.parse(stored)
+    const isShared = isReusable && mayBeRecent()
+    const entry = await (isShared ? recent.entries.get(at) : readEntry(store, at))
+    return isShared && entry ? { ...entry } : entry
   }
   const find = async (id: string): Promise<AdapterPayload | undefined> => {
     if (!mayBe(model, id)) return undefined

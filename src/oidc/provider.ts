@@ -18,6 +18,7 @@ import { noteGrantUse } from './grant.ts'
 import { echoInteractionId } from './interaction-id.ts'
 import { formPostPage } from './pages.ts'
 import type { EngineDeps } from './recent.ts'
+import { dropStacksOfRefusals } from './refusals.ts'
 import { manageRegistrations } from './registration.ts'
 import {
   type SubjectOf,
@@ -51,6 +52,7 @@ export function buildEngine(data: EngineData, deps: EngineSurroundings): Engine 
   provider.use(formPostPage)
   provider.use(leaveOutType)
   compareDigests(provider, deps)
+  dropStacksOfRefusals()
   keepInstances(provider, deps.recent)
   markTokens(provider)
   manageRegistrations(provider, deps.store, deps.now)

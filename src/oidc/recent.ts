@@ -26,8 +26,8 @@ export interface Recent {
   clients: Pick<Cache<AdapterPayload | undefined>, 'get'>
   grants: Cache<StoredGrant | undefined>
   members: Cache<RecentMember | undefined>
-  /** Entries of the ephemeral store by their keys, as text. */
-  entries: Cache<string | undefined>
+  /** Entries of the ephemeral store by their keys. Readers copy what they get. */
+  entries: Cache<AdapterPayload | undefined>
   resources: Cache<Resource | null>
 }
 
@@ -48,7 +48,7 @@ export function rememberRecent(
     clients: rememberClients(db, changes, now),
     grants: cache((id) => readGrant(db, id)),
     members: cache((id) => readMember(db, id)),
-    entries: cache((key) => store.get(key)),
+    entries: cache((key) => readEntry(store, key)),
     resources: cache((id) => db.resource.findUnique({ where: { id } })),
   }
   changes.on('member', (id) => recent.members.drop(id))
@@ -83,6 +83,11 @@ function rememberClients(db: Db, changes: Changes, now: () => Date): Recent['cli
       return kept.get(id)
     },
   }
+}
+
+export async function readEntry(store: Ephemeral, key: string): Promise<AdapterPayload | undefined> {
+  const text = await store.get(key)
+  return text === undefined ? undefined : JSON.parse(text)
 }
 
 async function readMember(db: Db, id: string): Promise<RecentMember | undefined> {
