@@ -3,6 +3,7 @@ import { errors } from 'oidc-provider'
 import { z } from 'zod'
 import type { HttpContext, HttpState } from '../http/context.ts'
 import { render } from '../http/render.ts'
+import { allowImages } from '../http/security-headers.ts'
 import { seeOther } from '../http/signed-in.ts'
 import { primaryEmail } from '../members/contact-point.ts'
 import { findActiveMember } from '../members/member.ts'
@@ -34,6 +35,7 @@ async function showConsent(deps: InteractionDeps, ctx: HttpContext, interaction:
     presentContent(deps.db, askedOf(interaction), locale),
     grant && presentContent(deps.db, contentOf(grant), locale),
   ])
+  allowImages(ctx, [client.logoUri])
   const { name } = member
   render(ctx, 'interaction/consent', { uid: interaction.uid, client, member: { name, email }, news, known })
 }

@@ -3,6 +3,7 @@ import type { HttpContext, HttpState } from '../http/context.ts'
 import type { Locale } from '../http/i18n.ts'
 import { queryParameter } from '../http/input.ts'
 import { render } from '../http/render.ts'
+import { allowImages } from '../http/security-headers.ts'
 import { requireSession, type SignInUrl, seeOther, sessionOf } from '../http/signed-in.ts'
 import { Problem } from '../problem.ts'
 import { type Db, inTransaction } from '../store/db.ts'
@@ -41,10 +42,24 @@ export function serviceRoutes(deps: ServiceDeps): Router<HttpState> {
     const services = await listServices(deps.db, ctx)
     const service = services.find(({ party }) => party.id === ctx.params.id)
     if (!service) throw new Problem('not_found')
-    render(ctx, 'oidc/stop-service', { ...service })
+    show(ctx, 'oidc/stop-service', [service], { ...service })
   })
   router.post('/:id/stop', (ctx) => stop(deps, ctx, String(ctx.params.id)))
   return router
+}
+
+/** A page with what a client says of itself, its logo too. */
+function show(
+  ctx: HttpContext,
+  view: string,
+  services: readonly Service[],
+  data: Record<string, unknown>,
+): void {
+  allowImages(
+    ctx,
+    services.map(({ party }) => party.logoUri),
+  )
+  render(ctx, view, data)
 }
 
 async function showServices({ db }: ServiceDeps, ctx: HttpContext): Promise<void> {
@@ -52,7 +67,7 @@ async function showServices({ db }: ServiceDeps, ctx: HttpContext): Promise<void
     listServices(db, ctx),
     stoppedParty(db, queryParameter(ctx, 'stopped'), ctx.state.locale),
   ])
-  render(ctx, 'oidc/services', { services, ...stopped })
+  show(ctx, 'oidc/services', services, { services, ...stopped })
 }
 
 /** What has just been stopped: one by its name, or all. */

@@ -121,6 +121,7 @@ describe('the page says', () => {
       name: { ja: '公式ストア', en: 'Official store' },
       firstParty,
       clientUri: 'https://store.example.com/about',
+      logoUri: 'https://cdn.example.com/logo.png?v=2',
       policyUri: 'https://store.example.com/policy',
       tosUri: 'https://store.example.com/terms',
     })
@@ -129,6 +130,8 @@ describe('the page says', () => {
     expect(page.url.pathname).toMatch(/consent$/)
     const name = language === 'ja' ? '公式ストア' : 'Official store'
     for (const text of [name, ...expected]) expect(page.html).toContain(text)
+    expect(page.html).toContain('src="https://cdn.example.com/logo.png?v=2"')
+    expect(page.headers.get('content-security-policy')).toContain('img-src https://cdn.example.com/logo.png ')
     for (const path of ['policy', 'terms', 'about'])
       expect(page.html).toContain(`href="https://store.example.com/${path}"`)
   })

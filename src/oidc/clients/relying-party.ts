@@ -12,12 +12,14 @@ export interface RelyingParty {
   uri: string | undefined
   /** Its home page's host: harder to make up than a name. */
   host: string | undefined
+  logoUri: string | undefined
   policyUri: string | undefined
   tosUri: string | undefined
 }
 
 const links = z.object({
   client_uri: z.string().optional(),
+  logo_uri: z.string().optional(),
   policy_uri: z.string().optional(),
   tos_uri: z.string().optional(),
 })
@@ -33,8 +35,14 @@ export async function findRelyingParty(
 }
 
 export function presentRelyingParty(row: Client, locale: Locale): RelyingParty {
-  const { client_uri: uri, policy_uri: policyUri, tos_uri: tosUri } = links.parse(row.metadata)
+  const {
+    client_uri: uri,
+    logo_uri: logo,
+    policy_uri: policyUri,
+    tos_uri: tosUri,
+  } = links.parse(row.metadata)
+  const logoUri = logo?.startsWith('https:') ? logo : undefined
   const { id, name, firstParty } = row
   const host = uri && URL.parse(uri)?.host
-  return { id, name: localizedName.parse(name)[locale], firstParty, uri, host, policyUri, tosUri }
+  return { id, name: localizedName.parse(name)[locale], firstParty, uri, host, logoUri, policyUri, tosUri }
 }
