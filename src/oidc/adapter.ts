@@ -1,8 +1,9 @@
 import type { Adapter, AdapterFactory } from 'oidc-provider'
 import { noteSessions } from './client-session.ts'
-import { grantAdapter, refreshTokenAdapter } from './durable-adapter.ts'
 import { ephemeralAdapter } from './ephemeral-adapter.ts'
+import { grantAdapter } from './grant-adapter.ts'
 import type { EngineDeps } from './recent.ts'
+import { refreshTokenAdapter } from './refresh-tokens.ts'
 import {
   clientAdapter,
   initialAccessTokenAdapter,

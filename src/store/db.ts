@@ -130,6 +130,11 @@ const unreachable = new Set([
 /** PostgreSQL's words for "not now": statement and lock timeouts, shutting down, crashed, starting up, failed over. */
 const gaveUp = new Set(['57014', '55P03', '57P01', '57P02', '57P03', '25006'])
 
+/** True when the server itself refused a hot statement: whatever else is lost, nothing was done. */
+export function wasRefused(error: unknown): boolean {
+  return error instanceof pg.DatabaseError && !error.code?.startsWith('57P')
+}
+
 /** Lost a race: a serialization failure or a deadlock, in a model call or in raw SQL. */
 function isRetryable(error: unknown): boolean {
   const lost = error instanceof Prisma.PrismaClientKnownRequestError && error.code === 'P2034'
