@@ -27,8 +27,7 @@ export function compareDigests(provider: Provider, { db, now, log }: SecretDeps)
   const told = new Map<string, number>()
   provider.Client.prototype.compareClientSecret = function compare(presented: string) {
     const [secret, at] = [digest(presented), now()]
-    if (typeof this.clientSecret !== 'string' || !isClientSecret(presented, this.clientSecret, at))
-      return false
+    if (typeof this.clientSecret !== 'string' || !isClientSecret(secret, this.clientSecret, at)) return false
     if (at.getTime() - (told.get(secret) ?? 0) < useIsToldEveryMs) return true
     told.set(secret, at.getTime())
     // Nothing waits for it: a missed note is made up for by the next use.

@@ -112,7 +112,7 @@ function compareOwnSecret(provider: Provider, now: () => Date): void {
       const presented = route === 'client_update' ? body?.client_secret : undefined
       if (typeof presented !== 'string' || !stored) return stored
       // Anything else is another text than what was presented: the digests themselves are no secret either.
-      return isClientSecret(presented, stored, now()) ? presented : `not ${presented}`
+      return isClientSecret(digest(presented), stored, now()) ? presented : `not ${presented}`
     },
     set(value: string | undefined) {
       digests.set(this, value)

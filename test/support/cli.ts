@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process'
+import { resolve } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import type { TestApp } from './app.ts'
@@ -11,6 +12,10 @@ export interface Ended {
 
 const program = fileURLToPath(new URL('../../src/cli/cli.ts', import.meta.url))
 
+/** Where Node keeps what it has compiled, if this run keeps it: a command starts in half the time. */
+const { NODE_COMPILE_CACHE: cache } = process.env
+const compileCache = cache ? { NODE_COMPILE_CACHE: resolve(cache) } : {}
+
 /** The hitotsu command as a process of its own, with this environment and nothing of ours. */
 export async function hitotsu(
   args: readonly string[],
@@ -18,7 +23,7 @@ export async function hitotsu(
   input = '',
 ): Promise<Ended> {
   const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', program, ...args], {
-    env: { PATH: process.env.PATH ?? '', ...env },
+    env: { PATH: process.env.PATH ?? '', ...compileCache, ...env },
   })
   // A command that reads nothing may be gone before it is written to.
   child.stdin.on('error', () => undefined)

@@ -158,9 +158,8 @@ export async function findClientMetadata(db: Db, id: string, now: Date): Promise
   }
 }
 
-/** Takes as long for a wrong secret as for a right one. `digests` is what `findClientMetadata` put in the secret's place. */
-export function isClientSecret(presented: string, digests: string, now: Date): boolean {
-  const candidate = digest(presented)
+/** By the digest of what was presented: takes as long for a wrong secret as for a right one. `digests` is what `findClientMetadata` put in the secret's place. */
+export function isClientSecret(candidate: string, digests: string, now: Date): boolean {
   return digests
     .split(' ')
     .map((entry) => {
