@@ -2,6 +2,7 @@ import { exportJWK, generateKeyPair } from 'jose'
 import * as oidc from 'openid-client'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { isClientSecret } from '../../src/oidc/clients/client.ts'
+import { digest } from '../../src/security/digest.ts'
 import { startTestApp, type TestApp } from '../support/app.ts'
 import { post, send } from '../support/post.ts'
 import { givenRegistrationToken, manage, register } from '../support/registration.ts'
@@ -231,7 +232,9 @@ describe('RFC 7591 section 3.2.1: what a client is told', () => {
       where: { id },
       include: { secrets: true, registrationTokens: true },
     })
-    expect(isClientSecret(String(json.client_secret), secrets[0]?.digest ?? '', server.now())).toBe(true)
+    expect(isClientSecret(digest(String(json.client_secret)), secrets[0]?.digest ?? '', server.now())).toBe(
+      true,
+    )
     const kept = JSON.stringify([client, secrets, await server.db.event.findMany()], (_, value) =>
       typeof value === 'bigint' ? String(value) : value,
     )

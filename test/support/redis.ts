@@ -76,7 +76,11 @@ export async function startRedisCluster(): Promise<{
   servers: RedisServer[]
   stop(): Promise<void>
 }> {
-  const settings = ['--cluster-enabled', 'yes', '--cluster-node-timeout', '2000']
+  const settings = [
+    ...['--cluster-enabled', 'yes', '--cluster-node-timeout', '2000'],
+    // Each replica stays with its master, also where a busy machine makes one look dead, and copies it at once.
+    ...['--cluster-allow-replica-migration', 'no', '--repl-diskless-sync-delay', '0'],
+  ]
   const servers = await Promise.all(Array.from({ length: 6 }, () => startRedis(settings)))
   const stop = async () => {
     await Promise.all(servers.map((server) => server.stop()))
