@@ -59,24 +59,36 @@ export function rememberRecent(
 
 /** Clients are few and asked for all the time: they are kept for long, and one statement asks whether any has changed. */
 function rememberClients(db: Db, changes: Changes, now: () => Date): Recent['clients'] {
-  const load = (id: string) => findClientMetadata(db, id, now())
+  const ids = new Set<string>()
+  const load = (id: string) => {
+    ids.add(id)
+    return findClientMetadata(db, id, now())
+  }
   const kept = createCache({ lifetimeMs: 60_000, maxEntries, now, load })
-  let known: string | undefined
+  const drop = (id: string) => {
+    ids.delete(id)
+    kept.drop(id)
+  }
+  const clear = () => {
+    ids.clear()
+    kept.clear()
+  }
+  let known: string | null | undefined
   const look = async () => {
     // A change is looked for longer than any transaction that made it, and any difference between clocks, lasts.
     const since = new Date(now().getTime() - 60_000)
-    const [found] = await db.$queryRaw<[{ state: string; changed: string[] }]>`
-      SELECT concat_ws(' ', count(*), (SELECT max("updatedAt") FROM "Connection")) AS "state",
-        coalesce(array_agg("id") FILTER (WHERE "updatedAt" >= ${since}), '{}') AS "changed"
-      FROM "Client"`
-    if (found.state !== known) kept.clear()
-    for (const id of found.changed) kept.drop(id)
-    known = found.state
+    const [found] = await db.$queryRaw<[{ connections: string | null; changed: string[] }]>`
+      SELECT (SELECT max("updatedAt")::text FROM "Connection") AS "connections",
+        ARRAY(SELECT k."id" FROM unnest(${[...ids]}::text[]) AS k("id") LEFT JOIN "Client" c USING ("id")
+          WHERE c."id" IS NULL OR c."updatedAt" >= ${since}) AS "changed"`
+    if (found.connections !== known || ids.size > maxEntries) clear()
+    found.changed.forEach(drop)
+    known = found.connections
     return true
   }
   const looked = createCache({ lifetimeMs, maxEntries: 1, now, load: look })
-  changes.on('client', (id) => kept.drop(id))
-  changes.on('connection', () => kept.clear())
+  changes.on('client', drop)
+  changes.on('connection', clear)
   return {
     async get(id) {
       await looked.get('')

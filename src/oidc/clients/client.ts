@@ -154,7 +154,8 @@ export async function findClientMetadata(db: Db, id: string, now: Date): Promise
       row.resources.map(({ resourceId, scopes }) => [resourceId, scopes]),
     ),
     allowed_connections: row.connections.map(({ connectionId }) => connectionId).sort(),
-    ...(live.length > 0 && { client_secret: live.sort().join(' ') }),
+    // A client whose secrets have all ended is refused for that, not for its registration.
+    ...(hasSecret(metadata) && { client_secret: live.sort().join(' ') || 'none' }),
   }
 }
 
