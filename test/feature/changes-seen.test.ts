@@ -4,7 +4,7 @@ import { disableClient, enableClient, findRegistration, updateClient } from '../
 import { deleteClient } from '../../src/oidc/clients/dynamic.ts'
 import { newClient } from '../../src/oidc/clients/new-client.ts'
 import { revokeGrants } from '../../src/oidc/grant.ts'
-import { type Db, inTransaction, openDb, type Tx } from '../../src/store/db.ts'
+import { announceChanges, type Change, type Db, inTransaction, openDb, type Tx } from '../../src/store/db.ts'
 import { startTestApp, type TestApp } from '../support/app.ts'
 import { openBrowser } from '../support/browser.ts'
 import { type GivenClient, givenClient, givenMember } from '../support/given.ts'
@@ -115,12 +115,17 @@ test('a change that a process makes itself is seen by its next request', async (
   expect(await told(token)).toEqual([401, 401])
 })
 
-test('a change that was rolled back is not told, and nothing ends by it', async () => {
+test('a change that was rolled back is told to nobody, and one that was committed is', async () => {
   const { member, token } = await givenTokens()
+  const heard: Change[] = []
+  announceChanges(server.db, (change) => heard.push(change))
   const attempt = inTransaction(server.db, async (tx) => {
     await revokeGrants(tx, { memberId: member.id }, server.now())
     throw new RangeError('something else went wrong')
   })
   await expect(attempt).rejects.toThrow(RangeError)
+  expect(heard).toEqual([])
   expect(await told(token)).toEqual([200, 200])
+  await inTransaction(server.db, (tx) => revokeGrants(tx, { memberId: member.id }, server.now()))
+  expect(heard).toEqual([{ topic: 'grant', id: '*' }])
 })
