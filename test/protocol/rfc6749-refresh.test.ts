@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { createPasswordHasher } from '../../src/members/credentials/password.ts'
 import { endSessions } from '../../src/members/member.ts'
 import { setPassword } from '../../src/members/password.ts'
@@ -83,6 +83,14 @@ describe('RFC 6749 section 6: a refresh token belongs to one client and one scop
   })
 })
 
+/** How many statements of this database wait for a row that somebody else holds. */
+async function waitingForLocks(): Promise<number> {
+  const [row] = await server.db.$queryRaw<[{ count: bigint }]>`
+    SELECT count(*) FROM pg_stat_activity
+    WHERE datname = current_database() AND wait_event_type = 'Lock'`
+  return Number(row.count)
+}
+
 describe('RFC 9700 section 4.14: refresh tokens rotate', () => {
   test('a rotated token used again ends the whole family', async () => {
     const { client, refreshToken } = await givenRefreshToken()
@@ -114,6 +122,27 @@ describe('RFC 9700 section 4.14: refresh tokens rotate', () => {
     const answers = await Promise.all([refresh(client, refreshToken), refresh(client, refreshToken)])
     const [winner] = answers.filter(({ status }) => status === 200)
     expect((await refresh(client, winner?.json.refresh_token)).json.error).toBe('invalid_grant')
+  })
+
+  test('of two processes that both found one token unused, one rotates it, and the other ends the family', async () => {
+    const { client, member, refreshToken } = await givenRefreshToken()
+    const peer = await server.startPeer()
+    const form = { grant_type: 'refresh_token', refresh_token: refreshToken }
+    // While the grant is held, both have looked the token up and neither has rotated it.
+    const answers = await server.db.$transaction(async (tx) => {
+      await tx.$queryRaw`SELECT 1 FROM "Grant" WHERE "memberId" = ${member.id}::uuid FOR UPDATE`
+      const sent = [server.issuer, peer.origin].map((origin) =>
+        post(server, '/token', form, { client, origin }),
+      )
+      await vi.waitFor(async () => expect(await waitingForLocks()).toBe(2), { interval: 20 })
+      return sent
+    })
+    const settled = await Promise.all(answers)
+    await peer.close()
+    expect(settled.map(({ status }) => status).sort()).toEqual([200, 400])
+    const winner = settled.find(({ status }) => status === 200)
+    expect((await refresh(client, String(winner?.json.refresh_token))).json.error).toBe('invalid_grant')
+    expect(await userinfo(String(winner?.json.access_token))).toBe(401)
   })
 
   test('the token of a confidential client rotates as well, and its second use ends the family', async () => {
