@@ -15,10 +15,9 @@ import { returnTo } from './http/return-to.ts'
 import { forms, shell } from './http/shell.ts'
 import { seeOther } from './http/signed-in.ts'
 import { interactionRoutes } from './interaction/interaction.routes.ts'
-import { linkingAccountRoutes } from './linking/account.routes.ts'
-import { callbackRoutes } from './linking/callback.routes.ts'
-import { type LinkDeps, linkRoutes } from './linking/link.routes.ts'
+import type { LinkDeps } from './linking/link.routes.ts'
 import { linkingMail } from './linking/mail.ts'
+import { linkingPages } from './linking/pages.ts'
 import { exchangeSubject } from './linking/token-exchange.ts'
 import { upstreamSink } from './linking/token-vault.ts'
 import { linkTransactions } from './linking/transaction.ts'
@@ -104,11 +103,9 @@ export async function createApp(resources: Resources): Promise<App> {
   const pages = [
     frontRoutes(issuer),
     interactionRoutes({ ...linking, provider, codes, hasher, passwordMinLength }),
-    linkingAccountRoutes(linking),
+    ...linkingPages(linking),
     serviceRoutes({ db, signInUrl }),
     memberAccountRoutes({ db, store, hasher, signInUrl, passwordMinLength, recentSeconds }),
-    linkRoutes(linking),
-    callbackRoutes(linking),
   ]
   const ours = new Router<HttpState>()
   for (const middleware of [...forms(issuer), readSession(db, provider)]) ours.use(middleware)

@@ -11,6 +11,7 @@ const problems = {
   account_unavailable: 403,
   identity_linked_to_another_member: 409,
   already_linked: 409,
+  identity_cooling_off: 409,
   last_sign_in_method: 409,
   link_not_found: 404,
   connection_unavailable: 404,

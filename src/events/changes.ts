@@ -34,7 +34,14 @@ export function changesOf({ type, memberId, data }: DomainEvent): Change[] {
     case 'sessions.ended':
     case 'identity.linked':
     case 'identity.unlinked':
+    case 'identity.relink_required':
+    case 'identity.relinked':
       return memberId ? [{ topic: 'member', id: memberId }] : []
+    case 'identity.moved':
+      return [memberId, data.fromMemberId].flatMap((id) => (id ? [{ topic: 'member', id } as const] : []))
+    case 'member.merged':
+    case 'member.merge_undone':
+      return [memberId, data.absorbedId].flatMap((id) => (id ? [{ topic: 'member', id } as const] : []))
     default:
       return []
   }

@@ -1,3 +1,6 @@
+/** What is counted of a link in progress, from the first press on (`linking/way.ts`). */
+type LinkTrail = { connectionId: string; way: string; clientId?: string; campaignId?: string }
+
 /**
  * Everything that can happen, and what is told about it. Closed: a new fact gets a line here. Data holds ids, never
  * personal data or secrets, because the audit trail keeps it.
@@ -15,15 +18,37 @@ export interface EventData {
   'session.logged_out': { clientId: string; sid: string }
   'registration.code_requested': { registrationId: string }
   'recovery.code_requested': { recoveryId: string }
-  'identity.linked': {
-    connectionId: string
-    identityId: string
-    consentId: string
-    purpose: 'link' | 'sign_in'
-  }
+  'identity.linked': LinkTrail & { identityId: string; consentId: string; purpose: 'link' | 'sign_in' }
   'identity.unlinked': { connectionId: string; identityId: string }
-  'link.refused': { connectionId: string; reason: string }
-  'link.declined': { connectionId: string }
+  /** The same link, whose upstream stands behind it no more, or again. */
+  'identity.relink_required': { connectionId: string; identityId: string; reason: string }
+  'identity.relinked': LinkTrail & { identityId: string; consentId: string }
+  /** An account went from one member to another, who had proved to hold it; the event is of the one who has it now. */
+  'identity.moved': { connectionId: string; identityId: string; fromMemberId: string; conflictId: string }
+  'link.prompted': LinkTrail
+  'link.started': LinkTrail
+  'link.proved': LinkTrail
+  'link.conflict_found': LinkTrail & { conflictId: string }
+  'link.conflict_raised': { connectionId: string; conflictId: string }
+  'link.conflict_decided': { connectionId: string; conflictId: string; outcome: string; by: string }
+  'link.consented': LinkTrail & { consentId: string }
+  'link.reconsent_required': { connectionId: string; identityId: string; consentId: string; reason: string }
+  'link.refused': Partial<LinkTrail> & { connectionId: string; reason: string }
+  'link.declined': LinkTrail
+  /** The event is of the survivor. */
+  'member.merged': { mergeId: string; absorbedId: string; by: string }
+  'member.merge_undo_requested': { mergeId: string; by: string }
+  'member.merge_undone': { mergeId: string; absorbedId: string; by: string }
+  /** `rewardId` is the idempotency key for whoever pays it out. */
+  'reward.granted': {
+    rewardId: string
+    campaignId: string
+    connectionId: string
+    amount: number
+    unit: string
+  }
+  'upstream.notified': { connectionId: string; noticeId: string }
+  'upstream_token.handed_out': { clientId: string; connectionId: string; identityId: string }
   'grant.given': { clientId: string; scopes: readonly string[] }
   'grant.revoked': { clientId: string }
   'client.created': { clientId: string; profile: string; firstParty: boolean; by?: 'registration' }

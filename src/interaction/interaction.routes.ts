@@ -46,7 +46,8 @@ async function dispatch(deps: InteractionDeps, ctx: HttpContext, interaction: In
   const { uid, flow, details } = interaction
   const pending = await pendingIdentity(deps, ctx, interaction)
   const transaction = pending?.transaction
-  const link = pending && decideLink(await gatherFacts(deps.db, pending.identity, flow.signIn?.memberId))
+  const link =
+    pending && decideLink(await gatherFacts(deps.db, pending.identity, flow.signIn?.memberId, ctx.state.now))
   const hint = await readHint(deps, interaction)
   const step = nextStep({
     prompt: details.prompt.name,
@@ -95,8 +96,7 @@ async function acceptIdentity(
   if (!member) throw new Problem('account_unavailable')
   const tokens = deps.transactions.openTokens(transaction)
   // Once: a copy of the same answer signs nobody in again.
-  if (!(await deps.transactions.burn(transaction, `/interaction/${interaction.uid}`)))
-    throw new Problem('transaction_over')
+  if (!(await deps.transactions.burn(transaction))) throw new Problem('transaction_over')
   await inTransaction(deps.db, async (tx) => {
     await holdUsableConnection(tx, connection.id)
     const linked = await findIdentity(tx, identity)

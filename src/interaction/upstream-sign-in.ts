@@ -60,6 +60,7 @@ export async function signInThrough(
   const transaction = await deps.transactions.start({
     connectionId,
     purpose: 'sign_in',
+    way: 'sign_in',
     browser: linkBrowser(ctx),
     interactionUid: uid,
     clientId: String(details.params.client_id),

@@ -11,6 +11,7 @@ import { render } from '../http/render.ts'
 import { isRecent, requireSession, seeOther, sessionOf } from '../http/signed-in.ts'
 import { primaryEmail } from '../members/contact-point.ts'
 import { Problem } from '../problem.ts'
+import { beginLink } from './begin.ts'
 import { displayNameOf } from './identity.ts'
 import type { LinkDeps } from './link.routes.ts'
 import { isLastSignInMethod, unlinkIdentity } from './unlink.ts'
@@ -23,7 +24,7 @@ export function linkingAccountRoutes(deps: LinkDeps): Router<HttpState> {
   const router = new Router<HttpState>({ prefix: '/account' })
   router.use(requireSession(deps.signInUrl))
   router.get('/', (ctx) => showAccount(deps, ctx))
-  router.post('/connections/:id/link', (ctx) => beginLink(deps, ctx, String(ctx.params.id)))
+  router.post('/connections/:id/link', (ctx) => link(deps, ctx, String(ctx.params.id)))
   router.get('/connections/:id/unlink', (ctx) => showUnlink(deps, ctx, String(ctx.params.id)))
   router.post('/connections/:id/unlink', (ctx) => unlink(deps, ctx, String(ctx.params.id)))
   return router
@@ -64,17 +65,19 @@ async function showAccount({ db }: LinkDeps, ctx: HttpContext): Promise<void> {
 }
 
 /** Only a form of ours gets here; from here on the transaction's own page leads. */
-async function beginLink(deps: LinkDeps, ctx: HttpContext, connectionId: string): Promise<void> {
-  const session = sessionOf(ctx)
-  const connection = await getUsableConnection(deps.db, connectionId)
-  const transaction = await deps.transactions.start({
-    connectionId: connection.id,
-    purpose: 'link',
-    browser: linkBrowser(ctx),
-    memberId: session.memberId,
-    sessionUid: session.uid,
+async function link(deps: LinkDeps, ctx: HttpContext, id: string): Promise<void> {
+  const { memberId, uid: sessionUid } = sessionOf(ctx)
+  const { id: connectionId } = await getUsableConnection(deps.db, id)
+  const browser = linkBrowser(ctx)
+  const fresh = {
+    connectionId,
+    way: 'account_page',
+    browser,
+    memberId,
+    sessionUid,
     forceSignIn: false,
-  })
+  } as const
+  const transaction = await beginLink(deps, fresh, ctx.state.now)
   seeOther(ctx, `/link/${transaction.id}`)
 }
 

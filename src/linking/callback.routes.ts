@@ -15,8 +15,11 @@ import { render } from '../http/render.ts'
 import { seeOther } from '../http/signed-in.ts'
 import { type ClientHome, findClientHome } from '../oidc/clients/client-home.ts'
 import { Problem, type ProblemCode } from '../problem.ts'
+import { findIdentity } from './identity.ts'
+import { pathAfter } from './outcome.ts'
 import type { LinkTransaction } from './transaction.ts'
 import { findLatestTransaction, linkBrowsers, sendToUpstream, type TripDeps } from './upstream-trip.ts'
+import { trailOf } from './way.ts'
 
 /** Where upstreams send browsers back to. The answer is judged, then the browser goes on to the transaction's own page. */
 export function callbackRoutes(deps: TripDeps): Router<HttpState> {
@@ -37,12 +40,27 @@ async function receiveAnswer(deps: TripDeps, ctx: HttpContext, connectionId: str
     const sealedTokens = deps.transactions.sealTokens(transaction.id, tokens)
     // Once proved, the transaction is about this one account and no other.
     if (transaction.proved) throw new Problem('transaction_over')
-    await deps.transactions.change(transaction, { proved: { identity, sealedTokens } })
+    const proved = await deps.transactions.change(transaction, { proved: { identity, sealedTokens } })
+    await countProof(deps, proved, ctx.state.now)
     return seeOther(ctx, pageOf(transaction))
   }
   if (answer.outcome === 'refused')
     ctx.state.log.warn({ upstreamError: answer.error }, 'upstream refused the request')
   await endTransaction(deps, ctx, transaction, answer)
+}
+
+/** A sign-in through an account that nobody has linked yet is a link from here on. */
+async function countProof(
+  { db }: TripDeps,
+  { proved, purpose, memberId, ...rest }: LinkTransaction,
+  now: Date,
+) {
+  const isLink = purpose === 'link' || (proved && !(await findIdentity(db, proved.identity)))
+  if (!isLink) return
+  const member = memberId ? { memberId } : {}
+  const data = trailOf(rest)
+  if (purpose === 'sign_in') await recordEvent(db, { type: 'link.started', ...member, data }, now)
+  await recordEvent(db, { type: 'link.proved', ...member, data }, now)
 }
 
 /**
@@ -130,22 +148,19 @@ async function endTransaction(
   transaction: LinkTransaction,
   answer: { outcome: 'cancelled' | 'refused' } | { outcome: 'failed'; reason: ProblemCode },
 ): Promise<void> {
-  const { connectionId, memberId } = transaction
-  const notice = answer.outcome === 'cancelled' ? 'declined' : 'link_failed'
-  const after =
-    transaction.purpose === 'link'
-      ? `/account?notice=${notice}&connection=${connectionId}`
-      : `/interaction/${transaction.interactionUid}?notice=${notice}&connection=${connectionId}`
-  if (await deps.transactions.burn(transaction, after)) {
-    // What the upstream wrote is not repeated: the audit trail keeps our own words.
-    const reason = answer.outcome === 'failed' ? answer.reason : 'upstream_refused'
+  const { memberId } = transaction
+  // What the upstream wrote is not repeated: the audit trail keeps our own words.
+  const reason = answer.outcome === 'failed' ? answer.reason : 'upstream_refused'
+  const outcome = answer.outcome === 'cancelled' ? 'declined' : (`failed:${reason}` as const)
+  if (await deps.transactions.burn(transaction, outcome)) {
+    const data = trailOf(transaction)
     const event: DomainEvent =
-      notice === 'declined'
-        ? { type: 'link.declined', data: { connectionId } }
-        : { type: 'link.refused', data: { connectionId, reason } }
+      outcome === 'declined'
+        ? { type: 'link.declined', data }
+        : { type: 'link.refused', data: { ...data, reason } }
     await recordEvent(deps.db, { ...event, ...(memberId && { memberId }) }, ctx.state.now)
   }
-  seeOther(ctx, after)
+  seeOther(ctx, pathAfter(transaction, outcome))
 }
 
 function pageOf({ purpose, id, interactionUid }: LinkTransaction): string {

@@ -8,7 +8,11 @@ export interface LinkFacts {
   sameEmail: string | undefined
   /** Whether the acting member has another identity of this connection. */
   hasAnotherIdentity: boolean
+  /** Whether another member has unlinked it so recently that nobody else may have it yet. */
+  isCoolingOff: boolean
 }
+
+export type LinkRefusal = 'linked_to_another_member' | 'another_identity_linked' | 'cooling_off'
 
 export type LinkDecision =
   | { action: 'sign_in'; memberId: string }
@@ -16,10 +20,16 @@ export type LinkDecision =
   | { action: 'ask_to_sign_in'; memberId: string }
   | { action: 'ask_to_link'; memberId: string }
   | { action: 'already_linked' }
-  | { action: 'refuse'; reason: 'linked_to_another_member' | 'another_identity_linked' }
+  | { action: 'refuse'; reason: LinkRefusal }
 
 /** The one decision every way in goes through. No silent move, and an equal address is a hint, never proof. */
-export function decideLink({ linkedTo, acting, sameEmail, hasAnotherIdentity }: LinkFacts): LinkDecision {
+export function decideLink({
+  linkedTo,
+  acting,
+  sameEmail,
+  hasAnotherIdentity,
+  isCoolingOff,
+}: LinkFacts): LinkDecision {
   if (linkedTo && acting) {
     return linkedTo === acting
       ? { action: 'already_linked' }
@@ -27,8 +37,9 @@ export function decideLink({ linkedTo, acting, sameEmail, hasAnotherIdentity }: 
   }
   if (linkedTo) return { action: 'sign_in', memberId: linkedTo }
   if (acting) {
-    return hasAnotherIdentity
-      ? { action: 'refuse', reason: 'another_identity_linked' }
+    if (hasAnotherIdentity) return { action: 'refuse', reason: 'another_identity_linked' }
+    return isCoolingOff
+      ? { action: 'refuse', reason: 'cooling_off' }
       : { action: 'ask_to_link', memberId: acting }
   }
   return sameEmail ? { action: 'ask_to_sign_in', memberId: sameEmail } : { action: 'register' }

@@ -31,11 +31,17 @@ export async function gatherFacts(
   tx: Tx,
   identity: VerifiedIdentity,
   acting: string | undefined,
+  now: Date,
 ): Promise<LinkFacts> {
-  const { connectionId, profile } = identity
+  const { connectionId, issuer, subject, profile } = identity
   const linked = await findIdentity(tx, identity)
   const own = acting
     ? await tx.federatedIdentity.findFirst({ where: { memberId: acting, connectionId } })
+    : null
+  const heldBack = acting
+    ? await tx.formerIdentity.findFirst({
+        where: { issuer, subject, memberId: { not: acting }, coolOffUntil: { gt: now } },
+      })
     : null
   // Counts as a hint only in the form a member's own address has to have.
   const email = emailAddress.safeParse(profile.email).data
@@ -45,5 +51,6 @@ export async function gatherFacts(
     acting,
     sameEmail: holder?.memberId,
     hasAnotherIdentity: own !== null && own.id !== linked?.id,
+    isCoolingOff: heldBack !== null,
   }
 }

@@ -3,6 +3,7 @@ import type { Connection } from '../connections/settings.ts'
 import { type Locale, localizedName } from '../http/i18n.ts'
 import { digest } from '../security/digest.ts'
 import type { Tx } from '../store/db.ts'
+import type { LinkTrail } from './way.ts'
 
 /** What a member is shown before an account is linked; stored, as shown, with the agreement. */
 export interface LinkConsentText {
@@ -37,6 +38,41 @@ export async function consentText(
     termsVersion,
     locale,
   }
+}
+
+/** Where an agreement was given. An operator's statement stands in for the page where there was none. */
+export interface ConsentPlace {
+  /** The network address, as rate limits count it. */
+  source?: string
+  userAgent?: string
+  statement?: string
+}
+
+export interface ConsentGiven extends Pick<LinkTrail, 'way' | 'clientId'> {
+  memberId: string
+  identity: Pick<VerifiedIdentity, 'connectionId' | 'issuer' | 'subject'>
+  consent: LinkConsentText
+  place?: ConsentPlace | undefined
+}
+
+/** Keeps what was shown and agreed to as evidence. Its id. */
+export async function recordConsent(
+  tx: Tx,
+  { memberId, identity, consent, way, clientId, place }: ConsentGiven,
+  now: Date,
+): Promise<string> {
+  const { connectionId, issuer, subject } = identity
+  const { termsVersion, locale } = consent
+  const { id } = await tx.linkConsent.create({
+    data: {
+      ...{ memberId, connectionId, issuer, subject, termsVersion, locale, way },
+      clientId: clientId ?? null,
+      shown: { ...consent, account: consent.account ?? null },
+      ...(place && { place: { ...place } }),
+      agreedAt: now,
+    },
+  })
+  return id
 }
 
 /** Goes with the form, so that what is agreed to is what was on the page and not what has changed since. */

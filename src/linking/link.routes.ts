@@ -6,18 +6,21 @@ import { recordEvent } from '../events/outbox.ts'
 import type { HttpContext, HttpState } from '../http/context.ts'
 import { requireForm } from '../http/input.ts'
 import { speak } from '../http/locale.ts'
+import { sourceOf } from '../http/rate-limit.ts'
 import { render } from '../http/render.ts'
 import { isRecent, type SignInUrl, seeOther } from '../http/signed-in.ts'
 import { primaryEmail } from '../members/contact-point.ts'
 import { Problem } from '../problem.ts'
 import { equalInConstantTime } from '../security/digest.ts'
-import { decideLink } from './decide.ts'
+import { decideLink, type LinkRefusal } from './decide.ts'
 import { displayNameOf, gatherFacts } from './identity.ts'
 import { linkIdentity } from './link.ts'
-import { consentDigest, consentText, type LinkConsentText } from './link-consent.ts'
+import { type ConsentPlace, consentDigest, consentText, type LinkConsentText } from './link-consent.ts'
+import { type LinkOutcome, pathAfter } from './outcome.ts'
 import type { TokenVault } from './token-vault.ts'
 import type { LinkTransaction } from './transaction.ts'
 import { linkBrowsers, sendToUpstream, type TripDeps } from './upstream-trip.ts'
+import { trailOf } from './way.ts'
 
 export interface LinkDeps extends TripDeps {
   vault: TokenVault
@@ -50,9 +53,9 @@ async function unlessOver(
     await step(transaction)
   } catch (error) {
     if (!(error instanceof Problem) || error.code !== 'transaction_over') throw error
-    const outcome = await deps.transactions.findOutcome(id, linkBrowsers(ctx))
-    if (!outcome) throw error
-    seeOther(ctx, outcome)
+    const end = await deps.transactions.findEnd(id, linkBrowsers(ctx))
+    if (!end) throw error
+    seeOther(ctx, end.path)
   }
 }
 
@@ -78,20 +81,18 @@ async function showDecision(
 ): Promise<void> {
   if (!transaction.proved) throw new Problem('transaction_over')
   const connection = await getUsableConnection(deps.db, transaction.connectionId)
-  const decision = decideLink(await gatherFacts(deps.db, transaction.proved.identity, memberId))
+  const decision = decideLink(
+    await gatherFacts(deps.db, transaction.proved.identity, memberId, ctx.state.now),
+  )
   switch (decision.action) {
     case 'ask_to_link':
       return showConsent(deps, ctx, transaction, connection, memberId)
     case 'already_linked':
       return finish(deps, ctx, transaction, 'already_linked')
+    case 'refuse':
+      return refuse(deps, ctx, transaction, connection, decision.reason)
     default:
-      return refuse(
-        deps,
-        ctx,
-        transaction,
-        connection,
-        decision.action === 'refuse' ? decision.reason : decision.action,
-      )
+      throw new Error(`a member acts, so ${decision.action} cannot be decided`)
   }
 }
 
@@ -140,9 +141,12 @@ async function agree(deps: LinkDeps, ctx: HttpContext, transaction: LinkTransact
     return showConsent(deps, ctx, transaction, connection, memberId)
 
   const tokens = deps.transactions.openTokens(transaction)
-  if (!(await deps.transactions.burn(transaction, returnPath(transaction))))
-    throw new Problem('transaction_over')
-  const agreed = { memberId, identity: proved.identity, tokens, consent, purpose }
+  if (!(await deps.transactions.burn(transaction))) throw new Problem('transaction_over')
+  const agreed = {
+    ...{ memberId, tokens, consent, purpose, identity: proved.identity },
+    ...trailOf(transaction),
+    place: placeOf(ctx),
+  }
   try {
     await linkIdentity(deps.db, deps.vault, agreed, ctx.state.now)
   } catch (error) {
@@ -150,31 +154,29 @@ async function agree(deps: LinkDeps, ctx: HttpContext, transaction: LinkTransact
     // Another agreement was first: it is told, and recorded, as if it had been there before the page.
     return showDecision(deps, ctx, transaction, memberId)
   }
-  seeOther(ctx, returnPath(transaction, 'linked'))
+  await deps.transactions.settle(transaction, 'linked')
+  seeOther(ctx, pathAfter(transaction, 'linked'))
 }
 
 async function decline(deps: LinkDeps, ctx: HttpContext, transaction: LinkTransaction): Promise<void> {
   const memberId = actingMember(ctx, transaction)
-  const { connectionId } = transaction
-  const after = returnPath(transaction, 'declined')
-  if (!(await deps.transactions.burn(transaction, after))) throw new Problem('transaction_over')
+  if (!(await deps.transactions.burn(transaction, 'declined'))) throw new Problem('transaction_over')
   await recordEvent(
     deps.db,
-    { type: 'link.declined', ...(memberId && { memberId }), data: { connectionId } },
+    { type: 'link.declined', ...(memberId && { memberId }), data: trailOf(transaction) },
     ctx.state.now,
   )
-  seeOther(ctx, after)
+  seeOther(ctx, pathAfter(transaction, 'declined'))
 }
 
 async function finish(
   deps: LinkDeps,
   ctx: HttpContext,
   transaction: LinkTransaction,
-  notice: string,
+  outcome: LinkOutcome,
 ): Promise<void> {
-  const after = returnPath(transaction, notice)
-  await deps.transactions.burn(transaction, after)
-  seeOther(ctx, after)
+  await deps.transactions.burn(transaction, outcome)
+  seeOther(ctx, pathAfter(transaction, outcome))
 }
 
 async function refuse(
@@ -182,14 +184,13 @@ async function refuse(
   ctx: HttpContext,
   transaction: LinkTransaction,
   connection: Connection,
-  reason: string,
+  reason: LinkRefusal,
 ): Promise<void> {
   const { memberId } = transaction
-  const backUrl = returnPath(transaction)
-  await deps.transactions.burn(transaction, backUrl)
+  await deps.transactions.burn(transaction, `failed:${reason}`)
   await recordEvent(
     deps.db,
-    { type: 'link.refused', ...(memberId && { memberId }), data: { connectionId: connection.id, reason } },
+    { type: 'link.refused', ...(memberId && { memberId }), data: { ...trailOf(transaction), reason } },
     ctx.state.now,
   )
   ctx.status = 409
@@ -198,7 +199,7 @@ async function refuse(
     connection: presentConnection(connection, ctx.state.locale),
     identity: { displayName },
     reason,
-    backUrl,
+    backUrl: pathAfter(transaction),
   })
 }
 
@@ -217,7 +218,8 @@ function actingMember(
   return memberId
 }
 
-function returnPath({ purpose, interactionUid, connectionId }: LinkTransaction, notice?: string): string {
-  if (purpose === 'sign_in') return `/interaction/${interactionUid}`
-  return notice ? `/account?notice=${notice}&connection=${connectionId}` : '/account'
+/** Where an agreement is given, for its evidence. */
+function placeOf(ctx: HttpContext): ConsentPlace {
+  const userAgent = ctx.get('user-agent').slice(0, 300)
+  return { source: sourceOf(ctx.ip), ...(userAgent && { userAgent }) }
 }

@@ -2,72 +2,80 @@ import { holdUsableConnection } from '../connections/connection.ts'
 import type { UpstreamTokens, VerifiedIdentity } from '../connections/connector.ts'
 import { recordEvent } from '../events/outbox.ts'
 import { lockMember } from '../members/member.ts'
-import { Problem } from '../problem.ts'
-import { type Db, inTransaction, isUniqueViolation } from '../store/db.ts'
-import { decideLink } from './decide.ts'
+import { Problem, type ProblemCode } from '../problem.ts'
+import { type Db, inTransaction, isUniqueViolation, type Tx } from '../store/db.ts'
+import type { FederatedIdentity } from '../store/generated/client.ts'
+import { decideLink, type LinkRefusal } from './decide.ts'
 import { gatherFacts } from './identity.ts'
-import type { LinkConsentText } from './link-consent.ts'
+import { type ConsentPlace, type LinkConsentText, recordConsent } from './link-consent.ts'
 import { storeTokens, type TokenVault } from './token-vault.ts'
+import { type LinkTrail, trailOf } from './way.ts'
 
-export interface AgreedLink {
+export interface AgreedLink extends LinkTrail {
   memberId: string
   identity: VerifiedIdentity
-  tokens: UpstreamTokens
+  /** Absent where the upstream gives none. */
+  tokens?: UpstreamTokens | undefined
   consent: LinkConsentText
+  /** Where the agreement was given. */
+  place?: ConsentPlace | undefined
   purpose: 'link' | 'sign_in'
 }
 
 /**
- * Links what a member agreed to: identity, evidence, tokens and event in one transaction. The decision is taken again
- * inside it, and (issuer, subject) is unique, so of members who race for one account one gets it.
- * @throws Problem identity_linked_to_another_member, already_linked, account_unavailable, connection_unavailable
+ * Links what a member agreed to, in a transaction of its own; see `applyLink`.
+ * @throws Problem as `applyLink`
  */
 export async function linkIdentity(db: Db, vault: TokenVault, agreed: AgreedLink, now: Date): Promise<void> {
-  const { memberId, identity, consent, purpose } = agreed
-  const { connectionId, issuer, subject, profile } = identity
   try {
-    await inTransaction(db, async (tx) => {
-      await holdUsableConnection(tx, connectionId)
-      if ((await lockMember(tx, memberId))?.status !== 'active') throw new Problem('account_unavailable')
-      refuseUnlessNew(decideLink(await gatherFacts(tx, identity, memberId)))
-      const linked = await tx.federatedIdentity.create({
-        data: {
-          memberId,
-          connectionId,
-          issuer,
-          subject,
-          profile,
-          linkedAt: now,
-          lastUsedAt: purpose === 'sign_in' ? now : null,
-        },
-      })
-      const { termsVersion, locale } = consent
-      const evidence = await tx.linkConsent.create({
-        data: {
-          memberId,
-          connectionId,
-          issuer,
-          subject,
-          termsVersion,
-          locale,
-          shown: { ...consent, account: consent.account ?? null },
-          agreedAt: now,
-        },
-      })
-      await storeTokens(tx, vault, linked, agreed.tokens, now)
-      const data = { connectionId, identityId: linked.id, consentId: evidence.id, purpose }
-      await recordEvent(tx, { type: 'identity.linked', memberId, data }, now)
-    })
+    await inTransaction(db, (tx) => applyLink(tx, vault, agreed, now))
   } catch (error) {
     if (isUniqueViolation(error)) throw new Problem('identity_linked_to_another_member', { cause: error })
     throw error
   }
 }
 
+/**
+ * The single place a link is made, whatever the way in: identity, evidence, tokens and events. The decision is taken
+ * again inside the transaction, and (issuer, subject) is unique, so of members who race for one account one gets it;
+ * the others' transactions end with a unique violation.
+ * @throws Problem identity_linked_to_another_member, already_linked, identity_cooling_off, account_unavailable,
+ * connection_unavailable
+ */
+export async function applyLink(
+  tx: Tx,
+  vault: TokenVault,
+  agreed: AgreedLink,
+  now: Date,
+): Promise<FederatedIdentity> {
+  const { memberId, identity, purpose, way } = agreed
+  const { connectionId, issuer, subject, profile } = identity
+  await holdUsableConnection(tx, connectionId)
+  if ((await lockMember(tx, memberId))?.status !== 'active') throw new Problem('account_unavailable')
+  refuseUnlessNew(decideLink(await gatherFacts(tx, identity, memberId, now)))
+  const linked = await tx.federatedIdentity.create({
+    data: {
+      ...{ memberId, connectionId, issuer, subject, profile, way },
+      linkedAt: now,
+      lastUsedAt: purpose === 'sign_in' ? now : null,
+    },
+  })
+  const consentId = await recordConsent(tx, agreed, now)
+  if (agreed.tokens) await storeTokens(tx, vault, linked, agreed.tokens, now)
+  const trail = trailOf({ ...agreed, connectionId })
+  await recordEvent(tx, { type: 'link.consented', memberId, data: { ...trail, consentId } }, now)
+  const data = { ...trail, identityId: linked.id, consentId, purpose }
+  await recordEvent(tx, { type: 'identity.linked', memberId, data }, now)
+  return linked
+}
+
+const problemOf: Record<LinkRefusal, ProblemCode> = {
+  linked_to_another_member: 'identity_linked_to_another_member',
+  another_identity_linked: 'already_linked',
+  cooling_off: 'identity_cooling_off',
+}
+
 function refuseUnlessNew(decision: ReturnType<typeof decideLink>): void {
   if (decision.action === 'already_linked') throw new Problem('already_linked')
-  if (decision.action !== 'refuse') return
-  throw new Problem(
-    decision.reason === 'linked_to_another_member' ? 'identity_linked_to_another_member' : 'already_linked',
-  )
+  if (decision.action === 'refuse') throw new Problem(problemOf[decision.reason])
 }

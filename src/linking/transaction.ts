@@ -5,6 +5,8 @@ import { digest } from '../security/digest.ts'
 import type { Random } from '../security/random.ts'
 import type { Sealer } from '../security/seal.ts'
 import type { Ephemeral } from '../store/ephemeral.ts'
+import { type LinkOutcome, pathAfter } from './outcome.ts'
+import type { LinkTrail } from './way.ts'
 
 const ttlSeconds = 600
 
@@ -12,18 +14,16 @@ const ttlSeconds = 600
  * One linking in progress. Bound from the start to a browser, a connection and a purpose, and to a member as soon as
  * one is known; once proved, to exactly one upstream account. Lives ten minutes and is used up by whatever ends it.
  */
-export interface LinkTransaction {
+export interface LinkTransaction extends LinkTrail {
   id: string
-  connectionId: string
   purpose: 'link' | 'sign_in'
   /** The browser, as its binding for this purpose. */
   browser: string
   memberId?: string
   /** For `link`: the session that asked. */
   sessionUid?: string
-  /** For `sign_in`: the interaction to go back to, the client it is for, and the language it is in. */
+  /** The interaction to go back to, when one waits. */
   interactionUid?: string
-  clientId?: string
   locale?: Locale
   /** The upstream must ask anew who it is, in every trip of this transaction: its own session will not do. */
   forceSignIn: boolean
@@ -38,17 +38,32 @@ export interface Transactions {
   get(id: string, browsers: readonly string[]): Promise<LinkTransaction>
   /** Changes what was read, unless somebody else did so first. @throws Problem transaction_over */
   change(transaction: LinkTransaction, change: Partial<LinkTransaction>): Promise<LinkTransaction>
-  /** Ends it: true for exactly one caller. Whoever comes later is sent to `after`. */
-  burn(transaction: LinkTransaction, after: string): Promise<boolean>
-  /** Where a transaction that is over has led, for the same browser. */
-  findOutcome(id: string, browsers: readonly string[]): Promise<string | undefined>
+  /**
+   * Ends it: true for exactly one caller. Whoever comes later is sent where it led. Without an outcome it is one that is
+   * about to be carried out: tell how that went with `settle`.
+   */
+  burn(transaction: LinkTransaction, outcome?: LinkOutcome): Promise<boolean>
+  settle(transaction: LinkTransaction, outcome: LinkOutcome): Promise<void>
+  /** How a transaction that is over ended and where it led, for the same browser. */
+  findEnd(id: string, browsers: readonly string[]): Promise<TransactionEnd | undefined>
   sealTokens(id: string, tokens: UpstreamTokens): string
   openTokens(transaction: LinkTransaction): UpstreamTokens
 }
 
+export interface TransactionEnd {
+  path: string
+  /** Unset while it is carried out, and for ever when the process died meanwhile. */
+  outcome?: LinkOutcome
+}
+
 export function linkTransactions(store: Ephemeral, random: Random, sealer: Sealer): Transactions {
   const key = (id: string) => `link:${id}`
-  const outcomeKey = (id: string, browser: string) => `link-outcome:${digest(`${id}\0${browser}`)}`
+  const endKey = (id: string, browser: string) => `link-end:${digest(`${id}\0${browser}`)}`
+  const endOf = (transaction: LinkTransaction, outcome?: LinkOutcome) =>
+    JSON.stringify({ path: pathAfter(transaction, outcome), outcome } satisfies {
+      path: string
+      outcome: LinkOutcome | undefined
+    })
   const sealContext = (id: string) => `link transaction ${id}`
   return {
     async start(fresh) {
@@ -70,14 +85,20 @@ export function linkTransactions(store: Ephemeral, random: Random, sealer: Seale
         return changed
       throw new Problem('transaction_over')
     },
-    async burn({ id, browser }, after) {
+    async burn(transaction, outcome) {
+      const { id, browser } = transaction
       // Before it ends, so that whoever finds it over also finds where it has led.
-      await store.setIfAbsent(outcomeKey(id, browser), after, ttlSeconds)
+      await store.setIfAbsent(endKey(id, browser), endOf(transaction, outcome), ttlSeconds)
       return (await store.take(key(id))) !== undefined
     },
-    async findOutcome(id, browsers) {
-      const found = await Promise.all(browsers.map((browser) => store.get(outcomeKey(id, browser))))
-      return found.find((path) => path !== undefined)
+    async settle(transaction, outcome) {
+      const { id, browser } = transaction
+      await store.set(endKey(id, browser), endOf(transaction, outcome), ttlSeconds)
+    },
+    async findEnd(id, browsers) {
+      const found = await Promise.all(browsers.map((browser) => store.get(endKey(id, browser))))
+      const stored = found.find((end) => end !== undefined)
+      return stored === undefined ? undefined : JSON.parse(stored)
     },
     sealTokens: (id, tokens) => sealer.seal(JSON.stringify(tokens), sealContext(id)),
     openTokens({ id, proved }) {

@@ -58,7 +58,13 @@ describe('nobody is signed in', () => {
     expect(result.html).toContain('was canceled')
     expect(changes).toEqual({
       rows: {},
-      events: [{ type: 'link.declined', memberId: null, data: { connectionId: 'upstream' } }],
+      events: [
+        {
+          type: 'link.declined',
+          memberId: null,
+          data: { connectionId: 'upstream', clientId: expect.any(String), way: 'sign_in' },
+        },
+      ],
     })
     const { email, password } = member
     expect((await browser.submit(result, '/sign-in', { email, password })).url.pathname).toBe('/account')

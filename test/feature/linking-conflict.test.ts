@@ -39,7 +39,7 @@ describe('an upstream account of another member', () => {
     expect(result.html).toContain('is linked to another member')
     expect(result.html).toContain('Nothing was changed.')
     expect(result.html).not.toContain(owner.email)
-    const data = { connectionId: 'upstream', reason: 'linked_to_another_member' }
+    const data = { connectionId: 'upstream', reason: 'linked_to_another_member', way: 'account_page' }
     expect(changes).toEqual({ rows: {}, events: [{ type: 'link.refused', memberId: member.id, data }] })
   })
 
@@ -54,7 +54,7 @@ describe('an upstream account of another member', () => {
     })
     const { result, ...changes } = await changesOf(server, () => browser.submit(page, '/agree'))
     expect(result.status).toBe(409)
-    const data = { connectionId: 'upstream', reason: 'linked_to_another_member' }
+    const data = { connectionId: 'upstream', reason: 'linked_to_another_member', way: 'account_page' }
     expect(changes).toEqual({ rows: {}, events: [{ type: 'link.refused', memberId: member.id, data }] })
   })
 
@@ -97,7 +97,7 @@ describe('one member', () => {
     const { result, ...changes } = await changesOf(server, () => beginLinkAnyway(browser, account))
     expect(result.status).toBe(409)
     expect(result.html).toContain('You have already linked another')
-    const data = { connectionId: 'upstream', reason: 'another_identity_linked' }
+    const data = { connectionId: 'upstream', reason: 'another_identity_linked', way: 'account_page' }
     expect(changes).toEqual({ rows: {}, events: [{ type: 'link.refused', memberId: member.id, data }] })
   })
 

@@ -39,7 +39,7 @@ describe('nothing is linked', () => {
     const page = await pressLink(server, browser, 'upstream')
     const { result, ...changes } = await changesOf(server, () => browser.submit(page, '/decline'))
     expect(result.html).toContain('You did not link Web Shop.')
-    const data = { connectionId: 'upstream' }
+    const data = { connectionId: 'upstream', way: 'account_page' }
     expect(changes).toEqual({ rows: {}, events: [{ type: 'link.declined', memberId: member.id, data }] })
     const late = await changesOf(server, () => browser.submit(page, '/agree'))
     expect(late).toMatchObject({ rows: {}, events: [] })
@@ -51,7 +51,7 @@ describe('nothing is linked', () => {
     upstream.behavior.decline = true
     const { result, ...changes } = await changesOf(server, () => pressLink(server, browser, 'upstream'))
     expect(result.html).toContain('You did not link Web Shop.')
-    const data = { connectionId: 'upstream' }
+    const data = { connectionId: 'upstream', way: 'account_page' }
     expect(changes).toEqual({ rows: {}, events: [{ type: 'link.declined', memberId: member.id, data }] })
   })
 
@@ -127,7 +127,13 @@ test.each([
     {
       type: 'identity.linked',
       memberId: member.id,
-      data: { connectionId: 'upstream', identityId: identity.id, consentId: consent.id, purpose: 'link' },
+      data: {
+        connectionId: 'upstream',
+        way: 'account_page',
+        identityId: identity.id,
+        consentId: consent.id,
+        purpose: 'link',
+      },
     },
   ])
   expect(consent).toMatchObject({

@@ -94,7 +94,7 @@ describe('nothing is linked', () => {
       answerLine(browser, await pressLink(server, browser, 'line'), { decision: 'cancel' }),
     )
     expect(result.html).toContain('You did not link LINE.')
-    const data = { connectionId: 'line' }
+    const data = { connectionId: 'line', way: 'account_page' }
     expect(changes).toEqual({ rows: {}, events: [{ type: 'link.declined', memberId: member.id, data }] })
   })
 

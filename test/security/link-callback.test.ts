@@ -261,7 +261,11 @@ describe('RFC 9207 and RFC 9700 section 4.4: mix-up', () => {
 })
 
 function refused(reason: string) {
-  return { type: 'link.refused', memberId: member.id, data: { connectionId: 'upstream', reason } }
+  return {
+    type: 'link.refused',
+    memberId: member.id,
+    data: { connectionId: 'upstream', reason, way: 'account_page' },
+  }
 }
 
 /** The one new trip that a wrong answer gets while one is under way. */

@@ -33,7 +33,13 @@ beforeEach(async () => {
 
 const refused = (reason = 'unexpected_upstream_answer') => ({
   rows: {},
-  events: [{ type: 'link.refused', memberId: member.id, data: { connectionId: 'upstream', reason } }],
+  events: [
+    {
+      type: 'link.refused',
+      memberId: member.id,
+      data: { connectionId: 'upstream', reason, way: 'account_page' },
+    },
+  ],
 })
 
 /** Links with an upstream that does this wrong: nothing may come of it but a clear page and one event. */

@@ -77,7 +77,7 @@ describe('LINE: an ID token is refused', () => {
     upstream.behavior.wrong = { idToken }
     const { result, ...changes } = await changesOf(server, () => pressLink(server, browser, 'line'))
     expect(result.html).toContain('We could not link LINE.')
-    const data = { connectionId: 'line', reason: 'unexpected_upstream_answer' }
+    const data = { connectionId: 'line', reason: 'unexpected_upstream_answer', way: 'account_page' }
     expect(changes).toEqual({ rows: {}, events: [{ type: 'link.refused', memberId: member.id, data }] })
   })
 })

@@ -110,7 +110,8 @@ export async function givenIdentity(
   const identity = { connectionId, issuer, subject, profile: { name }, emailVerified: false }
   const consent = await consentText(db, connection, identity, '2026-01', 'en')
   const tokens = { accessToken: unique('upstream-access'), refreshToken: unique('upstream-refresh') }
-  const agreed = { memberId, identity, tokens, consent, purpose: 'link' as const }
+  const way = 'account_page' as const
+  const agreed = { memberId, connectionId, way, identity, tokens, consent, purpose: 'link' as const }
   await linkIdentity(db, { sealer }, agreed, now())
   const linked = await findIdentity(db, identity)
   if (!linked) throw new Error('the identity was not linked')

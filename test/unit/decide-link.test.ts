@@ -6,6 +6,7 @@ const nobody: LinkFacts = {
   acting: undefined,
   sameEmail: undefined,
   hasAnotherIdentity: false,
+  isCoolingOff: false,
 }
 
 test.each<[string, Partial<LinkFacts>, LinkDecision]>([
@@ -28,6 +29,11 @@ test.each<[string, Partial<LinkFacts>, LinkDecision]>([
     'a member has one identity of a connection',
     { acting: 'a', hasAnotherIdentity: true },
     { action: 'refuse', reason: 'another_identity_linked' },
+  ],
+  [
+    'what another member has just unlinked waits before it joins somebody else',
+    { acting: 'a', isCoolingOff: true },
+    { action: 'refuse', reason: 'cooling_off' },
   ],
   [
     'an equal address is a hint and no proof',

@@ -1,0 +1,15 @@
+import { recordEvent } from '../events/outbox.ts'
+import type { Db } from '../store/db.ts'
+import type { LinkTransaction, Transactions } from './transaction.ts'
+import { trailOf } from './way.ts'
+
+/** Starts a link that a known member asked for, and counts it. The transaction's own page (`/link/<id>`) leads on. */
+export async function beginLink(
+  { db, transactions }: { db: Db; transactions: Transactions },
+  fresh: Omit<LinkTransaction, 'id' | 'retries' | 'purpose' | 'memberId'> & { memberId: string },
+  now: Date,
+): Promise<LinkTransaction> {
+  const transaction = await transactions.start({ ...fresh, purpose: 'link' })
+  await recordEvent(db, { type: 'link.started', memberId: fresh.memberId, data: trailOf(fresh) }, now)
+  return transaction
+}

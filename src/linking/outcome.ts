@@ -1,0 +1,30 @@
+import type { ProblemCode } from '../problem.ts'
+
+/** How a link transaction ended. Relying parties that asked for the link are told in these words (`link_result`). */
+export type LinkOutcome =
+  | 'linked'
+  | 'already_linked'
+  | 'declined'
+  | 'conflict_kept'
+  | `failed:${ProblemCode | 'linked_to_another_member' | 'another_identity_linked' | 'cooling_off'}`
+
+/** Where a transaction that is over leads the browser: whence it came, with what there is to say there. */
+export function pathAfter(
+  { purpose, interactionUid, connectionId }: Returning,
+  outcome?: LinkOutcome,
+): string {
+  const notice = outcome && noticeOf(outcome)
+  const query = notice ? `?notice=${notice}&connection=${encodeURIComponent(connectionId)}` : ''
+  if (purpose === 'link') return `/account${query}`
+  // A sign-in goes on by itself; only what kept it from going on is said.
+  return `/interaction/${interactionUid}${notice === 'declined' || notice === 'link_failed' ? query : ''}`
+}
+
+/** What a transaction knows of where it came from. */
+interface Returning {
+  purpose: 'link' | 'sign_in'
+  interactionUid?: string
+  connectionId: string
+}
+
+const noticeOf = (outcome: LinkOutcome) => (outcome.startsWith('failed:') ? 'link_failed' : outcome)
