@@ -32,6 +32,7 @@ export interface EventData {
   'link.conflict_raised': { connectionId: string; conflictId: string }
   'link.conflict_decided': { connectionId: string; conflictId: string; outcome: string; by: string }
   'link.consented': LinkTrail & { consentId: string }
+  'connection_terms.published': { connectionId: string; version: string }
   'link.reconsent_required': { connectionId: string; identityId: string; consentId: string; reason: string }
   'link.refused': Partial<LinkTrail> & { connectionId: string; reason: string }
   'link.declined': LinkTrail

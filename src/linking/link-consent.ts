@@ -3,6 +3,7 @@ import type { Connection } from '../connections/settings.ts'
 import { type Locale, localizedName } from '../http/i18n.ts'
 import { digest } from '../security/digest.ts'
 import type { Tx } from '../store/db.ts'
+import { currentTerms } from './consent/terms.ts'
 import type { LinkTrail } from './way.ts'
 
 /** What a member is shown before an account is linked; stored, as shown, with the agreement. */
@@ -11,8 +12,21 @@ export interface LinkConsentText {
   account: string | undefined
   /** Claims that come from the upstream. */
   received: string[]
-  /** Relying parties that will see the link. */
+  /** Relying parties that will see the link, by name and by id. */
   shared: string[]
+  sharedWith: string[]
+  termsVersion: string
+  /** The terms in full, where the connection has its own. */
+  terms: string | undefined
+  /** How long the agreement lasts; undefined: until it is ended. */
+  consentDays: number | undefined
+  locale: Locale
+}
+
+export interface ConsentBasis {
+  connection: Connection
+  identity: Pick<VerifiedIdentity, 'profile'>
+  /** Of the service's terms, for a connection without its own. */
   termsVersion: string
   locale: Locale
 }
@@ -20,13 +34,12 @@ export interface LinkConsentText {
 /** The single authority on what the consent page says: the page and the evidence are made of the same value. */
 export async function consentText(
   tx: Tx,
-  connection: Connection,
-  identity: VerifiedIdentity,
-  termsVersion: string,
-  locale: Locale,
+  { connection, identity, termsVersion, locale }: ConsentBasis,
+  now: Date,
 ): Promise<LinkConsentText> {
+  const terms = await currentTerms(tx, connection.id, termsVersion, now)
   const clients = await tx.client.findMany({
-    where: { disabledAt: null, connections: { some: { connectionId: connection.id } } },
+    where: { disabledAt: null, connections: { some: { connectionId: connection.id, discloses: true } } },
     orderBy: { createdAt: 'asc' },
   })
   const { name, email } = identity.profile
@@ -35,7 +48,10 @@ export async function consentText(
     account: name ?? email,
     received: ['subject', ...(name ? ['name'] : []), ...(email ? ['email'] : [])],
     shared: clients.map((client) => localizedName.parse(client.name)[locale]),
-    termsVersion,
+    sharedWith: clients.map(({ id }) => id),
+    termsVersion: terms.version,
+    terms: terms.text?.[locale],
+    consentDays: terms.consentDays,
     locale,
   }
 }
@@ -62,7 +78,7 @@ export async function recordConsent(
   now: Date,
 ): Promise<string> {
   const { connectionId, issuer, subject } = identity
-  const { termsVersion, locale } = consent
+  const { termsVersion, locale, consentDays } = consent
   const { id } = await tx.linkConsent.create({
     data: {
       ...{ memberId, connectionId, issuer, subject, termsVersion, locale, way },
@@ -70,6 +86,7 @@ export async function recordConsent(
       shown: { ...consent, account: consent.account ?? null },
       ...(place && { place: { ...place } }),
       agreedAt: now,
+      expiresAt: consentDays === undefined ? null : new Date(now.getTime() + consentDays * 86_400_000),
     },
   })
   return id

@@ -105,10 +105,11 @@ async function showConsent(
 ): Promise<void> {
   if (!transaction.proved) throw new Problem('transaction_over')
   const { identity } = transaction.proved
+  const { locale, now } = ctx.state
   const [member, email, text] = await Promise.all([
     deps.db.member.findUniqueOrThrow({ where: { id: memberId } }),
     primaryEmail(deps.db, memberId),
-    consentText(deps.db, connection, identity, deps.termsVersion, ctx.state.locale),
+    consentText(deps.db, { connection, identity, termsVersion: deps.termsVersion, locale }, now),
   ])
   render(ctx, 'linking/confirm', {
     transactionId: transaction.id,
@@ -119,6 +120,8 @@ async function showConsent(
     shared: text.shared,
     purpose: transaction.purpose,
     termsVersion: text.termsVersion,
+    terms: text.terms,
+    consentDays: text.consentDays,
     shown: consentDigest(text),
   })
 }
@@ -129,13 +132,9 @@ async function agree(deps: LinkDeps, ctx: HttpContext, transaction: LinkTransact
   if (!memberId || !proved) throw new Problem('wrong_browser')
   const { shown } = requireForm(ctx, agreement)
   const connection = await getUsableConnection(deps.db, transaction.connectionId)
-  const consent: LinkConsentText = await consentText(
-    deps.db,
-    connection,
-    proved.identity,
-    deps.termsVersion,
-    ctx.state.locale,
-  )
+  const { locale, now } = ctx.state
+  const basis = { connection, identity: proved.identity, termsVersion: deps.termsVersion, locale }
+  const consent: LinkConsentText = await consentText(deps.db, basis, now)
   // What changed since the page was shown has not been agreed to.
   if (!equalInConstantTime(shown, consentDigest(consent)))
     return showConsent(deps, ctx, transaction, connection, memberId)

@@ -111,8 +111,7 @@ test.each([
   ['ja', 'Hana at the shop', []],
 ] as const)('what the page in %s showed is what is kept as evidence', async (locale, account, claims) => {
   await server.db.clientConnection.deleteMany({})
-  await givenSharing()
-  await givenSharing()
+  const sharedWith = [await givenSharing(), await givenSharing()]
   const hidden = await givenSharing()
   await server.db.client.update({ where: { id: hidden }, data: { disabledAt: server.now() } })
   const member = await givenMember(server, { locale })
@@ -149,6 +148,7 @@ test.each([
     account,
     received: ['subject', 'name', 'email'],
     shared: [count - 2, count - 1].map((n) => (locale === 'ja' ? `予約 ${n}` : `Booking ${n}`)),
+    sharedWith,
     termsVersion: '2026-04',
     locale,
   })

@@ -108,7 +108,11 @@ export async function givenIdentity(
   const connection = await getUsableConnection(db, connectionId)
   const { issuer = connection.issuer } = input
   const identity = { connectionId, issuer, subject, profile: { name }, emailVerified: false }
-  const consent = await consentText(db, connection, identity, '2026-01', 'en')
+  const consent = await consentText(
+    db,
+    { connection, identity, termsVersion: '2026-01', locale: 'en' },
+    now(),
+  )
   const tokens = { accessToken: unique('upstream-access'), refreshToken: unique('upstream-refresh') }
   const way = 'account_page' as const
   const agreed = { memberId, connectionId, way, identity, tokens, consent, purpose: 'link' as const }
