@@ -71,7 +71,7 @@ export interface ConsentGiven extends Pick<LinkTrail, 'way' | 'clientId'> {
   place?: ConsentPlace | undefined
 }
 
-/** Keeps what was shown and agreed to as evidence. Its id. */
+/** Keeps what was shown and agreed to as evidence, and how long the identity may be disclosed for it. Its id. */
 export async function recordConsent(
   tx: Tx,
   { memberId, identity, consent, way, clientId, place }: ConsentGiven,
@@ -79,6 +79,11 @@ export async function recordConsent(
 ): Promise<string> {
   const { connectionId, issuer, subject } = identity
   const { termsVersion, locale, consentDays } = consent
+  const expiresAt = consentDays === undefined ? null : new Date(now.getTime() + consentDays * 86_400_000)
+  await tx.federatedIdentity.updateMany({
+    where: { issuer, subject, memberId },
+    data: { consentUntil: expiresAt },
+  })
   const { id } = await tx.linkConsent.create({
     data: {
       ...{ memberId, connectionId, issuer, subject, termsVersion, locale, way },
@@ -86,7 +91,7 @@ export async function recordConsent(
       shown: { ...consent, account: consent.account ?? null },
       ...(place && { place: { ...place } }),
       agreedAt: now,
-      expiresAt: consentDays === undefined ? null : new Date(now.getTime() + consentDays * 86_400_000),
+      expiresAt,
     },
   })
   return id

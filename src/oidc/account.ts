@@ -11,7 +11,7 @@ import { findActiveMember, isSessionEnded } from '../members/member.ts'
 import type { Db } from '../store/db.ts'
 import type { Member } from '../store/generated/client.ts'
 import { contentOf } from './grant-content.ts'
-import { mayBeRecent, type Recent, type RecentMember } from './recent.ts'
+import { type EngineDeps, mayBeRecent, type RecentMember } from './recent.ts'
 import { scopeClaims } from './scope-claims.ts'
 import { tellUnavailable } from './unavailable.ts'
 
@@ -26,7 +26,7 @@ export interface MemberAccount extends Account {
  * The single authority on who a token or session speaks for: asked at every grant, refresh and userinfo request. A
  * member who was suspended or deleted is not found; nor is one for a token of a session that was ended.
  */
-export function findMemberAccount(db: Db, { members }: Recent): FindAccount {
+export function findMemberAccount({ db, recent: { members }, now }: EngineDeps): FindAccount {
   return async (ctx, sub, token): Promise<MemberAccount | undefined> => {
     if (!/^[0-9a-f-]{36}$/.test(sub)) return undefined
     const found: Promise<KnownMember | undefined> = mayBeRecent()
@@ -38,7 +38,7 @@ export function findMemberAccount(db: Db, { members }: Recent): FindAccount {
     return {
       accountId: member.id,
       member,
-      claims: (_use, scope, asked) => memberClaims(db, ctx, member, scope, asked),
+      claims: (_use, scope, asked) => memberClaims({ db, now }, ctx, member, scope, asked),
     }
   }
 }
@@ -60,7 +60,7 @@ export function signInFacts({ oidc: { entities } }: KoaContextWithOIDC): Unknown
 }
 
 async function memberClaims(
-  db: Db,
+  deps: Pick<EngineDeps, 'db' | 'now'>,
   ctx: KoaContextWithOIDC,
   member: KnownMember,
   scope: string,
@@ -70,8 +70,8 @@ async function memberClaims(
   // OpenID Connect Core 5.5: a claim can be asked for by name, whatever the scope. The engine cuts the rest away.
   const wants = (name: keyof typeof scopeClaims) =>
     scopes.has(name) || scopeClaims[name].some((claim) => claim in asked)
-  const email = wants('email') ? await emailOf(db, member) : undefined
-  const linkedAccounts = wants('linked_accounts') ? await disclosedLinks(db, ctx, member.id) : undefined
+  const email = wants('email') ? await emailOf(deps.db, member) : undefined
+  const linkedAccounts = wants('linked_accounts') ? await disclosedLinks(deps, ctx, member.id) : undefined
   const claims = {
     ...profileClaims(member),
     ...(email && { email, email_verified: true }),
@@ -125,7 +125,7 @@ function profileClaims(member: Member): Record<string, unknown> {
  * that is disabled. The scope, or the claim, was granted already.
  */
 async function disclosedLinks(
-  db: Db,
+  { db, now }: Pick<EngineDeps, 'db' | 'now'>,
   { oidc }: KoaContextWithOIDC,
   memberId: string,
 ): Promise<Record<string, string>[] | undefined> {
@@ -136,7 +136,11 @@ async function disclosedLinks(
   const connectionIds = allowed.filter((id) => agreed.includes(id))
   if (connectionIds.length === 0) return undefined
   const identities = await db.federatedIdentity.findMany({
-    where: { memberId, connectionId: { in: connectionIds }, connection: { disabledAt: null } },
+    where: {
+      ...{ memberId, connectionId: { in: connectionIds }, connection: { disabledAt: null } },
+      // What was agreed to for a time is disclosed for that time.
+      OR: [{ consentUntil: null }, { consentUntil: { gt: now() } }],
+    },
     orderBy: { linkedAt: 'asc' },
   })
   return identities.map(({ connectionId, issuer, subject, linkedAt }) => ({

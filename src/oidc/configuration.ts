@@ -140,7 +140,7 @@ function extraClientMetadata(hasMutualTls: boolean): NonNullable<Configuration['
 export function engineConfiguration(data: EngineData, deps: EngineDeps): Configuration {
   const { issuer, cookieKeys, jwks } = data
   const { db } = deps
-  const findAccount = findMemberAccount(db, deps.recent)
+  const findAccount = findMemberAccount(deps)
   return {
     adapter: engineAdapter(deps),
     jwks,

@@ -8,6 +8,8 @@ export const newTerms = z.object({
   version: z.string().regex(/^[\w.-]{1,40}$/, 'letters, digits, dots, hyphens and underscores, at most 40'),
   text: z.object({ ja: z.string().trim().min(1).max(20_000), en: z.string().trim().min(1).max(20_000) }),
   consentDays: z.int().min(1).max(3650).optional(),
+  /** Whether those who agreed to what was before are asked again. */
+  asksAnew: z.boolean(),
   publishedAt: z.date(),
 })
 export type NewTerms = z.infer<typeof newTerms>
