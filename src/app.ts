@@ -15,6 +15,7 @@ import { returnTo } from './http/return-to.ts'
 import { forms, shell } from './http/shell.ts'
 import { seeOther } from './http/signed-in.ts'
 import { interactionRoutes } from './interaction/interaction.routes.ts'
+import { watchConsents } from './linking/consent/watch.ts'
 import type { LinkDeps } from './linking/link.routes.ts'
 import { linkingMail } from './linking/mail.ts'
 import { linkingPages } from './linking/pages.ts'
@@ -126,8 +127,9 @@ export async function createApp(resources: Resources): Promise<App> {
     backchannel_logout: backchannelLogoutSink({ db, now, log, fetch, provider }),
   }
   const dispatcher = startDispatcher({ db, sinks, now, log })
+  const consents = watchConsents({ db, now, log })
   const stop = async () => {
-    await Promise.all([engine.stop(), dispatcher.stop()])
+    await Promise.all([engine.stop(), dispatcher.stop(), consents.stop()])
   }
   return { koa, dispatcher, engine, stop }
 }

@@ -6,6 +6,7 @@ import { migrate } from '../store/migrate.ts'
 import { addClients } from './clients.ts'
 import { addCommand, type Json } from './command.ts'
 import { addConnections } from './connections.ts'
+import { addConsents } from './consents.ts'
 import { type Surroundings, withDatabase } from './context.ts'
 import { addKeys } from './keys.ts'
 import { addMembers } from './members.ts'
@@ -36,6 +37,7 @@ function createProgram(surroundings: Surroundings): Command {
     .exitOverride()
   addClients(program, surroundings)
   addConnections(program, surroundings)
+  addConsents(program, surroundings)
   addMembers(program, surroundings)
   addResources(program, surroundings)
   addRegistrationTokens(program, surroundings)

@@ -36,6 +36,7 @@ export function changesOf({ type, memberId, data }: DomainEvent): Change[] {
     case 'identity.unlinked':
     case 'identity.relink_required':
     case 'identity.relinked':
+    case 'link.reconsented':
       return memberId ? [{ topic: 'member', id: memberId }] : []
     case 'identity.moved':
       return [memberId, data.fromMemberId].flatMap((id) => (id ? [{ topic: 'member', id } as const] : []))

@@ -34,6 +34,7 @@ export interface EventData {
   'link.consented': LinkTrail & { consentId: string }
   'connection_terms.published': { connectionId: string; version: string }
   'link.reconsent_required': { connectionId: string; identityId: string; consentId: string; reason: string }
+  'link.reconsented': { connectionId: string; identityId: string; consentId: string }
   'link.refused': Partial<LinkTrail> & { connectionId: string; reason: string }
   'link.declined': LinkTrail
   /** The event is of the survivor. */
@@ -98,6 +99,7 @@ const mailed: readonly EventType[] = [
   'password.changed',
   'identity.linked',
   'identity.unlinked',
+  'link.reconsent_required',
 ]
 
 /** After these, relying parties are to be told. */

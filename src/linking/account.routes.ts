@@ -12,6 +12,7 @@ import { isRecent, requireSession, seeOther, sessionOf } from '../http/signed-in
 import { primaryEmail } from '../members/contact-point.ts'
 import { Problem } from '../problem.ts'
 import { beginLink } from './begin.ts'
+import { listEvidence } from './consent/evidence.ts'
 import { displayNameOf } from './identity.ts'
 import type { LinkDeps } from './link.routes.ts'
 import { isLastSignInMethod, unlinkIdentity } from './unlink.ts'
@@ -32,11 +33,12 @@ export function linkingAccountRoutes(deps: LinkDeps): Router<HttpState> {
 
 async function showAccount({ db }: LinkDeps, ctx: HttpContext): Promise<void> {
   const { memberId } = sessionOf(ctx)
-  const [member, email, connections, identities] = await Promise.all([
+  const [member, email, connections, identities, consents] = await Promise.all([
     db.member.findUniqueOrThrow({ where: { id: memberId } }),
     primaryEmail(db, memberId),
     listConnections(db, { withDisabled: true }),
     db.federatedIdentity.findMany({ where: { memberId } }),
+    listEvidence(db, memberId, ctx.state.now),
   ])
   const cards = connections
     .map((connection) => ({
@@ -60,6 +62,12 @@ async function showAccount({ db }: LinkDeps, ctx: HttpContext): Promise<void> {
   render(ctx, 'linking/account', {
     member: { id: member.id, name: member.name, email },
     connections: cards,
+    renewals: consents
+      .filter(({ state }) => state === 'renewal_required' || state === 'expired')
+      .map(({ id, connectionId, shown }) => ({
+        id,
+        name: cards.find((card) => card.id === connectionId)?.name ?? shown.connection,
+      })),
     ...flash,
   })
 }

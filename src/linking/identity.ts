@@ -20,10 +20,16 @@ export function findIdentity(
   return tx.federatedIdentity.findUnique({ where: { issuer_subject: { issuer, subject } } })
 }
 
+/** What the upstream told about an account, as it is stored. */
+export function profileOf(stored: unknown): VerifiedIdentity['profile'] {
+  const { name, email } = storedProfile.safeParse(stored).data ?? {}
+  return { ...(name && { name }), ...(email && { email }) }
+}
+
 /** The name the upstream knows this account by, for pages. */
 export function displayNameOf(profile: unknown): string | undefined {
-  const parsed = storedProfile.safeParse(profile)
-  return parsed.data?.name ?? parsed.data?.email
+  const { name, email } = profileOf(profile)
+  return name ?? email
 }
 
 /** Collects what `decideLink` needs, one query after the other: a transaction has one connection. */

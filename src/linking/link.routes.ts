@@ -6,16 +6,16 @@ import { recordEvent } from '../events/outbox.ts'
 import type { HttpContext, HttpState } from '../http/context.ts'
 import { requireForm } from '../http/input.ts'
 import { speak } from '../http/locale.ts'
-import { sourceOf } from '../http/rate-limit.ts'
 import { render } from '../http/render.ts'
 import { isRecent, type SignInUrl, seeOther } from '../http/signed-in.ts'
 import { primaryEmail } from '../members/contact-point.ts'
 import { Problem } from '../problem.ts'
 import { equalInConstantTime } from '../security/digest.ts'
+import { placeOf } from './consent/place.ts'
 import { decideLink, type LinkRefusal } from './decide.ts'
 import { displayNameOf, gatherFacts } from './identity.ts'
 import { linkIdentity } from './link.ts'
-import { type ConsentPlace, consentDigest, consentText, type LinkConsentText } from './link-consent.ts'
+import { consentDigest, consentText, type LinkConsentText } from './link-consent.ts'
 import { type LinkOutcome, pathAfter } from './outcome.ts'
 import type { TokenVault } from './token-vault.ts'
 import type { LinkTransaction } from './transaction.ts'
@@ -215,10 +215,4 @@ function actingMember(
   if (!session) return undefined
   if (session.memberId !== memberId || session.uid !== sessionUid) throw new Problem('wrong_browser')
   return memberId
-}
-
-/** Where an agreement is given, for its evidence. */
-function placeOf(ctx: HttpContext): ConsentPlace {
-  const userAgent = ctx.get('user-agent').slice(0, 300)
-  return { source: sourceOf(ctx.ip), ...(userAgent && { userAgent }) }
 }

@@ -4,12 +4,13 @@ import { toLocale } from '../http/i18n.ts'
 import type { Mail } from '../mail/mailer.ts'
 import { type MemberMailDeps, noticeMail } from '../members/mail.ts'
 
-/** Tells the member, at the address they have, that an account was linked or unlinked. */
+/** Tells the member, at the address they have, what became of a link, or that they are asked about it again. */
 export async function linkingMail(
   deps: Pick<MemberMailDeps, 'db' | 'issuer'>,
   event: StoredEvent,
 ): Promise<Mail | undefined> {
-  if ((event.type !== 'identity.linked' && event.type !== 'identity.unlinked') || !event.memberId)
+  const template = templateOf(event.type)
+  if (!template || !event.memberId || !('connectionId' in event.data) || !event.data.connectionId)
     return undefined
   const { connectionId } = event.data
   const [connection, member, consent] = await Promise.all([
@@ -24,9 +25,22 @@ export async function linkingMail(
   const locale = toLocale(member?.locale ?? undefined) ?? 'ja'
   const shown = consent?.shown
   const account = shown && typeof shown === 'object' && 'account' in shown ? shown.account : undefined
-  const template = event.type === 'identity.linked' ? 'identity-linked' : 'identity-unlinked'
   return noticeMail(deps, event, template, {
     connectionName: connection.name[locale],
     displayName: typeof account === 'string' ? account : undefined,
+    consentsUrl: `${deps.issuer}/account/consents`,
   })
+}
+
+function templateOf(type: StoredEvent['type']): string | undefined {
+  switch (type) {
+    case 'identity.linked':
+      return 'identity-linked'
+    case 'identity.unlinked':
+      return 'identity-unlinked'
+    case 'link.reconsent_required':
+      return 'reconsent-required'
+    default:
+      return undefined
+  }
 }
