@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import { connectionSeals } from '../connections/seals.ts'
-import { upstreamTokenSeals } from '../linking/seals.ts'
+import { upstreamTokenSeals } from '../linking/tokens/seals.ts'
 import { signingKeySeals } from '../oidc/keys/seals.ts'
 import type { Sealer } from '../security/seal.ts'
 import type { Db } from '../store/db.ts'

@@ -15,7 +15,7 @@ import { beginLink } from './begin.ts'
 import { listEvidence } from './consent/evidence.ts'
 import { displayNameOf } from './identity.ts'
 import type { LinkDeps } from './link.routes.ts'
-import { isLastSignInMethod, unlinkIdentity } from './unlink.ts'
+import { isLastSignInMethod, unlinkIdentity } from './unlink/unlink.ts'
 import { linkBrowser } from './upstream-trip.ts'
 
 const notices = new Set(['linked', 'unlinked', 'declined', 'already_linked', 'link_failed'])

@@ -8,7 +8,7 @@ import type { FederatedIdentity } from '../store/generated/client.ts'
 import { decideLink, type LinkRefusal } from './decide.ts'
 import { gatherFacts } from './identity.ts'
 import { type ConsentPlace, type LinkConsentText, recordConsent } from './link-consent.ts'
-import { storeTokens, type TokenVault } from './token-vault.ts'
+import { storeTokens, type TokenVault } from './tokens/token-vault.ts'
 import { type LinkTrail, trailOf } from './way.ts'
 
 export interface AgreedLink extends LinkTrail {

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { LineSimulator } from '../../src/demo/line/server.ts'
-import { unlinkIdentity } from '../../src/linking/unlink.ts'
+import { unlinkIdentity } from '../../src/linking/unlink/unlink.ts'
 import type { Browser } from '../support/browser.ts'
 import { type GivenMember, givenConnection, givenIdentity, givenMember } from '../support/given.ts'
 import { loginChannelId } from '../support/line-simulator.ts'

@@ -1,11 +1,11 @@
-import { findConnection } from '../connections/connection.ts'
-import type { UpstreamTokens } from '../connections/connector.ts'
-import type { OidcConnector } from '../connections/oidc.ts'
-import type { Sink } from '../events/dispatcher.ts'
-import type { Sealer } from '../security/seal.ts'
-import type { Db, Tx } from '../store/db.ts'
-import type { FederatedIdentity } from '../store/generated/client.ts'
-import { findIdentity } from './identity.ts'
+import { findConnection } from '../../connections/connection.ts'
+import type { UpstreamTokens } from '../../connections/connector.ts'
+import type { OidcConnector } from '../../connections/oidc.ts'
+import type { Sink } from '../../events/dispatcher.ts'
+import type { Sealer } from '../../security/seal.ts'
+import type { Db, Tx } from '../../store/db.ts'
+import type { FederatedIdentity } from '../../store/generated/client.ts'
+import { findIdentity } from '../identity.ts'
 
 export interface TokenVault {
   sealer: Sealer

@@ -1,8 +1,8 @@
-import { recordEvent } from '../events/outbox.ts'
-import { lockMember } from '../members/member.ts'
-import { Problem } from '../problem.ts'
-import { type Db, inTransaction, type Tx } from '../store/db.ts'
-import { discardTokens } from './token-vault.ts'
+import { recordEvent } from '../../events/outbox.ts'
+import { lockMember } from '../../members/member.ts'
+import { Problem } from '../../problem.ts'
+import { type Db, inTransaction, type Tx } from '../../store/db.ts'
+import { discardTokens } from '../tokens/token-vault.ts'
 
 /**
  * Takes an identity off its member. Never the last way to sign in; the member is held meanwhile, so two unlinks at once

@@ -1,5 +1,5 @@
-import type { Db } from '../store/db.ts'
-import type { SealedColumn } from '../store/sealed-column.ts'
+import type { Db } from '../../store/db.ts'
+import type { SealedColumn } from '../../store/sealed-column.ts'
 import { sealContext } from './token-vault.ts'
 
 /** The tokens of upstreams, those of links that are over and wait for their revocation included. */
