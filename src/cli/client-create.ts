@@ -60,6 +60,16 @@ export function registrationOptions(command: Command): void {
     .option('--no-pkce-optional', 'PKCE is required (default)')
     .option('--connection <id>', 'a connection whose linked accounts it may see; repeatable', collected)
     .option(
+      '--vouch-connection <id>',
+      'a connection whose accounts it may vouch for, as with link tickets; repeatable',
+      collected,
+    )
+    .option(
+      '--token-connection <id>',
+      'a connection whose access tokens it may have, of its members; repeatable',
+      collected,
+    )
+    .option(
       '--resource <id[=scopes]>',
       'an API it may ask tokens for, and what it may have there (default: all its scopes); repeatable',
       collected,
@@ -99,17 +109,26 @@ async function create(options: ClientOptions, surroundings: Surroundings): Promi
   })
 }
 
-export async function refuseUnknown(tx: Tx, { connections, resources }: ParsedClient): Promise<void> {
+export async function refuseUnknown(tx: Tx, input: ParsedClient): Promise<void> {
+  const { resources } = input
+  const connections = [
+    ...input.connections.map((id) => ['--connection', id] as const),
+    ...input.vouchConnections.map((id) => ['--vouch-connection', id] as const),
+    ...input.tokenConnections.map((id) => ['--token-connection', id] as const),
+  ]
   const ids = resources.map(({ id }) => id)
   const [knownConnections, knownResources] = [
-    await tx.connection.findMany({ where: { id: { in: connections } }, select: { id: true } }),
+    await tx.connection.findMany({
+      where: { id: { in: connections.map(([, id]) => id) } },
+      select: { id: true },
+    }),
     await tx.resource.findMany({ where: { id: { in: ids } }, select: { id: true, scopes: true } }),
   ]
   const scopesAt = new Map(knownResources.map(({ id, scopes }) => [id, scopes]))
   const faults = [
     ...connections
-      .filter((id) => !knownConnections.some((row) => row.id === id))
-      .map((id) => `--connection ${id}: there is no such connection`),
+      .filter(([, id]) => !knownConnections.some((row) => row.id === id))
+      .map(([option, id]) => `${option} ${id}: there is no such connection`),
     ...ids.filter((id) => !scopesAt.has(id)).map((id) => `--resource ${id}: there is no such resource`),
     ...resources.flatMap(({ id, scopes }) =>
       scopes

@@ -19,6 +19,8 @@ export interface ClientOptions extends Json {
   logoUri?: string
   unset?: string[]
   connection?: string[]
+  vouchConnection?: string[]
+  tokenConnection?: string[]
   resource?: string[]
   firstParty?: boolean
   clientUri?: string
@@ -41,6 +43,8 @@ const optionNames = {
   metadata: '--metadata-file',
   logoUri: '--logo-uri',
   connections: '--connection',
+  vouchConnections: '--vouch-connection',
+  tokenConnections: '--token-connection',
   resources: '--resource',
   clientUri: '--client-uri',
   policyUri: '--policy-uri',
@@ -76,6 +80,8 @@ export async function readClient(
         : await readJson('--metadata-file', options.metadataFile, faults),
     logoUri: options.logoUri,
     connections: options.connection && [...new Set(options.connection)],
+    vouchConnections: options.vouchConnection && [...new Set(options.vouchConnection)],
+    tokenConnections: options.tokenConnection && [...new Set(options.tokenConnection)],
     resources: options.resource && readResources(options.resource),
     firstParty: options.firstParty,
     clientUri: options.clientUri,

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { localizedName } from '../http/i18n.ts'
+import { toConnectionRights } from '../oidc/clients/client-connections.ts'
 import type { Db, Tx } from '../store/db.ts'
 import type { Prisma } from '../store/generated/client.ts'
 import { moment } from './output.ts'
@@ -51,7 +52,7 @@ function toView(row: ClientRow, now: Date) {
     idTokenSigningAlg: stored.id_token_signed_response_alg ?? 'ES256',
     requirePkce: stored.require_pkce ?? true,
     firstParty: row.firstParty,
-    connections: row.connections.map(({ connectionId }) => connectionId).sort(),
+    ...toConnectionRights(row.connections),
     resources: row.resources.map(({ resourceId, scopes }) => ({ id: resourceId, scopes })),
     clientUri: stored.client_uri ?? null,
     logoUri: stored.logo_uri ?? null,
@@ -82,6 +83,8 @@ export function clientParts(
     ['ID tokens', client.idTokenSigningAlg],
     ['PKCE', client.requirePkce ? 'required' : 'optional'],
     ['connections', client.connections.join(' ') || 'none'],
+    ['vouches for', client.vouchConnections.join(' ') || undefined],
+    ['tokens of', client.tokenConnections.join(' ') || undefined],
     ['resources', client.resources.map(({ id, scopes }) => `${id}: ${scopes.join(' ') || 'all its scopes'}`)],
     ['first party', client.firstParty ? 'yes: consent is not asked for' : 'no'],
     ['client URI', client.clientUri ?? undefined],

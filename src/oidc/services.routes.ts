@@ -96,7 +96,7 @@ async function listServices(db: Db, ctx: HttpContext): Promise<Service[]> {
       client: { disabledAt: null },
       OR: [{ expiresAt: null }, { expiresAt: { gt: now } }],
     },
-    include: { client: { include: { connections: true } } },
+    include: { client: { include: { connections: { where: { discloses: true } } } } },
     orderBy: { createdAt: 'asc' },
   })
   const byClient = Map.groupBy(grants, ({ clientId }) => clientId)

@@ -116,12 +116,13 @@ describe('clients create', () => {
   })
 
   test('names every connection there is not', async () => {
-    const ended = await create('lost', '--connection', 'absent', '--connection', 'missing')
+    const options = ['--connection', 'absent', '--vouch-connection', 'missing', '--token-connection', 'gone']
+    const ended = await create('lost', ...options)
     expect(ended).toEqual({
       status: 1,
       stdout: '',
       stderr:
-        'error: --connection absent: there is no such connection\nerror: --connection missing: there is no such connection\n',
+        'error: --connection absent: there is no such connection\nerror: --vouch-connection missing: there is no such connection\nerror: --token-connection gone: there is no such connection\n',
     })
     expect(await server.db.client.count({ where: { id: 'lost' } })).toBe(0)
   })
@@ -298,5 +299,43 @@ describe('clients update', () => {
     expect(ended.stderr).toMatch(/--pkce-optional: must be true for profile spa/)
     const row = await server.db.client.findUniqueOrThrow({ where: { id } })
     expect(row.metadata).toMatchObject({ require_pkce: true })
+  })
+
+  test('what it may see, vouch for and be handed are said apart, and only what is said anew changes', async () => {
+    const [seen, vouched] = [(await givenConnection(server)).id, (await givenConnection(server)).id]
+    const rights = async (stdout: string) => {
+      const { id, connections, vouchConnections, tokenConnections } = JSON.parse(stdout).client
+      const rows = await server.db.clientConnection.findMany({
+        where: { clientId: id },
+        orderBy: { connectionId: 'asc' },
+        omit: { clientId: true },
+      })
+      return { connections, vouchConnections, tokenConnections, rows }
+    }
+    const row = (connectionId: string, discloses: boolean, vouches: boolean, handsOut: boolean) => ({
+      ...{ connectionId, discloses, vouches, handsOut },
+    })
+    const inOrder = (...rows: ReturnType<typeof row>[]) =>
+      rows.sort((a, b) => (a.connectionId < b.connectionId ? -1 : 1))
+    const created = await create(
+      ...(['tri', '--connection', seen, '--vouch-connection', vouched, '--token-connection', seen] as const),
+      '--json',
+    )
+    expect(await rights(created.stdout)).toEqual({
+      connections: [seen],
+      vouchConnections: [vouched],
+      tokenConnections: [seen],
+      rows: inOrder(row(seen, true, false, true), row(vouched, false, true, false)),
+    })
+    const updated = await clients('update', 'tri', '--connection', vouched, '--json')
+    expect(await rights(updated.stdout)).toEqual({
+      connections: [vouched],
+      vouchConnections: [vouched],
+      tokenConnections: [seen],
+      rows: inOrder(row(seen, false, false, true), row(vouched, true, true, false)),
+    })
+    const { stdout } = await clients('show', 'tri')
+    expect(stdout).toMatch(new RegExp(`vouches for +${vouched}`))
+    expect(stdout).toMatch(new RegExp(`tokens of +${seen}`))
   })
 })

@@ -4,6 +4,7 @@ import { type Locale, localizedName } from '../../http/i18n.ts'
 import { digest, equalInConstantTime } from '../../security/digest.ts'
 import type { Random } from '../../security/random.ts'
 import type { Db, Tx } from '../../store/db.ts'
+import { toConnectionRights, toConnectionRows } from './client-connections.ts'
 import { type NewClient, type ParsedClient, toMetadata } from './new-client.ts'
 import type { ClientProfile, Metadata } from './profile.ts'
 
@@ -27,7 +28,7 @@ export async function createClient(
       firstParty,
       createdAt: now,
       updatedAt: now,
-      connections: { create: input.connections.map((connectionId) => ({ connectionId })) },
+      connections: { create: toConnectionRows(input) },
       resources: { create: input.resources.map(({ id: resourceId, scopes }) => ({ resourceId, scopes })) },
       ...(secret && { secrets: { create: { digest: digest(secret), createdAt: now } } }),
     },
@@ -44,7 +45,7 @@ export async function findRegistration(tx: Tx, id: string): Promise<NewClient | 
     id,
     name: localizedName.parse(row.name),
     profile: row.profile,
-    connections: row.connections.map(({ connectionId }) => connectionId),
+    ...toConnectionRights(row.connections),
     resources: row.resources.map(({ resourceId, scopes }) => ({ id: resourceId, scopes })),
     firstParty: row.firstParty,
     metadata: row.metadata as Metadata,
@@ -61,7 +62,7 @@ export async function updateClient(tx: Tx, input: ParsedClient, now: Date): Prom
   if (count === 0) return false
   await tx.clientConnection.deleteMany({ where: { clientId } })
   await tx.clientConnection.createMany({
-    data: input.connections.map((connectionId) => ({ clientId, connectionId })),
+    data: toConnectionRows(input).map((row) => ({ clientId, ...row })),
   })
   await tx.clientResource.deleteMany({ where: { clientId } })
   await tx.clientResource.createMany({
@@ -131,7 +132,7 @@ export async function findClientMetadata(db: Db, id: string, now: Date): Promise
     where: { id },
     include: {
       secrets: true,
-      connections: { where: { connection: { disabledAt: null } } },
+      connections: { where: { discloses: true, connection: { disabledAt: null } } },
       resources: true,
     },
   })

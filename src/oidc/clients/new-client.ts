@@ -36,7 +36,12 @@ export const clientFields = z.object({
   idTokenSigningAlg: z.enum(algorithms).optional(),
   /** False for a confidential client whose library is older than PKCE. */
   requirePkce: z.boolean().optional(),
+  /** Connections whose linked accounts it may see. */
   connections: z.array(z.string()).default([]),
+  /** Connections for which its word on who holds an account is taken. */
+  vouchConnections: z.array(z.string()).default([]),
+  /** Connections whose access tokens it is handed. */
+  tokenConnections: z.array(z.string()).default([]),
   /** The APIs it may ask tokens for, each with the scopes it may have there: none stands for all. */
   resources: z.array(z.object({ id: z.string(), scopes: z.array(z.string()).default([]) })).default([]),
   firstParty: z.boolean().default(false),
