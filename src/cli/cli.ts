@@ -9,6 +9,7 @@ import { addConnections } from './connections.ts'
 import { addConsents } from './consents.ts'
 import { type Surroundings, withDatabase } from './context.ts'
 import { addKeys } from './keys.ts'
+import { addLinks } from './links.ts'
 import { addMembers } from './members.ts'
 import { plain, print } from './output.ts'
 import { exitCode, Refusal } from './refusal.ts'
@@ -39,6 +40,7 @@ function createProgram(surroundings: Surroundings): Command {
   addConnections(program, surroundings)
   addConsents(program, surroundings)
   addMembers(program, surroundings)
+  addLinks(program, surroundings)
   addResources(program, surroundings)
   addRegistrationTokens(program, surroundings)
   addKeys(program, surroundings)

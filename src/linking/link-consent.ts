@@ -69,12 +69,14 @@ export interface ConsentGiven extends Pick<LinkTrail, 'way' | 'clientId'> {
   identity: Pick<VerifiedIdentity, 'connectionId' | 'issuer' | 'subject'>
   consent: LinkConsentText
   place?: ConsentPlace | undefined
+  /** When it was given, if that was not now. */
+  agreedAt?: Date
 }
 
 /** Keeps what was shown and agreed to as evidence, and how long the identity may be disclosed for it. Its id. */
 export async function recordConsent(
   tx: Tx,
-  { memberId, identity, consent, way, clientId, place }: ConsentGiven,
+  { memberId, identity, consent, way, clientId, place, agreedAt }: ConsentGiven,
   now: Date,
 ): Promise<string> {
   const { connectionId, issuer, subject } = identity
@@ -90,7 +92,7 @@ export async function recordConsent(
       clientId: clientId ?? null,
       shown: { ...consent, account: consent.account ?? null },
       ...(place && { place: { ...place } }),
-      agreedAt: now,
+      agreedAt: agreedAt ?? now,
       expiresAt,
     },
   })

@@ -19,6 +19,8 @@ export interface AgreedLink extends LinkTrail {
   consent: LinkConsentText
   /** Where the agreement was given. */
   place?: ConsentPlace | undefined
+  /** When it was given, if that was not now. */
+  agreedAt?: Date
   purpose: 'link' | 'sign_in'
 }
 

@@ -9,7 +9,7 @@ export async function linkingMail(
   deps: Pick<MemberMailDeps, 'db' | 'issuer'>,
   event: StoredEvent,
 ): Promise<Mail | undefined> {
-  const template = templateOf(event.type)
+  const template = templateOf(event)
   if (!template || !event.memberId || !('connectionId' in event.data) || !event.data.connectionId)
     return undefined
   const { connectionId } = event.data
@@ -32,10 +32,11 @@ export async function linkingMail(
   })
 }
 
-function templateOf(type: StoredEvent['type']): string | undefined {
+function templateOf({ type, data }: StoredEvent): string | undefined {
   switch (type) {
     case 'identity.linked':
-      return 'identity-linked'
+      // Whoever runs a list decides what its members are told.
+      return data.way === 'import' ? undefined : 'identity-linked'
     case 'identity.unlinked':
       return 'identity-unlinked'
     case 'link.reconsent_required':
