@@ -9,7 +9,7 @@ import { decideLink, type LinkRefusal } from '../decide.ts'
 import { gatherFacts } from '../identity.ts'
 import { linkIdentity } from '../link.ts'
 import type { LinkConsentText } from '../link-consent.ts'
-import type { TokenVault } from '../token-vault.ts'
+import type { TokenVault } from '../tokens/token-vault.ts'
 
 /** A link that was agreed to elsewhere, and who vouches for that. */
 export const statedLink = z.object({
