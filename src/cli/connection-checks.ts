@@ -1,4 +1,6 @@
 import type { ServerMetadata } from 'openid-client'
+import { kindOf } from '../connections/kinds.ts'
+import { readsMetadata } from '../connections/setting-faults.ts'
 import type { Connection } from '../connections/settings.ts'
 
 /** One thing an upstream must have, whether it has it, and what to do when it has not. */
@@ -22,7 +24,8 @@ const rules: readonly Rule[] = [
 
 /** What an upstream says of itself, held against what the connection needs of it. */
 export function checkMetadata(connection: Connection, metadata: ServerMetadata): Check[] {
-  return rules.map((rule) => rule(connection, metadata))
+  if (readsMetadata(connection.settings)) return rules.map((rule) => rule(connection, metadata))
+  return [ok('endpoints', 'as they are set; the upstream is not asked for metadata')]
 }
 
 /** OpenID Connect Discovery 1.0 section 4.3: exactly the issuer it was asked for, or every ID token would be refused. */
@@ -32,16 +35,17 @@ function checkIssuer({ issuer }: Connection, metadata: ServerMetadata): Check {
   return fail(
     name,
     `it calls itself ${metadata.issuer}`,
-    `make the connection anew with --issuer ${metadata.issuer}`,
+    `hitotsu connections update --issuer ${metadata.issuer}, with the secret`,
   )
 }
 
 function checkEndpoints({ kind, settings }: Connection, metadata: ServerMetadata): Check {
   const name = 'endpoints'
+  const { protocol, deauthorize } = kindOf(kind)
   const needed = [
     'authorization_endpoint',
     'token_endpoint',
-    ...(settings.idTokenSigningAlg === 'HS256' ? [] : ['jwks_uri']),
+    ...(settings.idTokenSigningAlg === 'HS256' || protocol === 'oauth2' ? [] : ['jwks_uri']),
   ]
   const missing = needed.filter((key) => typeof metadata[key] !== 'string')
   if (missing.length > 0)
@@ -49,8 +53,7 @@ function checkEndpoints({ kind, settings }: Connection, metadata: ServerMetadata
   const codeFlow = metadata.response_types_supported?.includes('code') ?? true
   if (!codeFlow)
     return fail(name, 'no authorization code flow', 'the upstream has to allow response_type=code')
-  // LINE ends a link through an interface of its own.
-  if (!metadata.revocation_endpoint && kind === 'oidc')
+  if (!metadata.revocation_endpoint && !deauthorize)
     return warn(name, 'no revocation_endpoint', 'its tokens cannot be revoked there when a member unlinks')
   return ok(name, needed.join(', '))
 }
@@ -83,6 +86,7 @@ function checkScopes({ settings }: Connection, metadata: ServerMetadata): Check 
 
 function checkIdTokenAlgorithm({ kind, settings }: Connection, metadata: ServerMetadata): Check {
   const name = 'ID token'
+  if (kindOf(kind).protocol === 'oauth2') return ok(name, 'none, OAuth 2.0 has userinfo')
   const published = metadata.id_token_signing_alg_values_supported
   const wanted = settings.idTokenSigningAlg
   if (kind === 'line' && wanted === 'HS256')
@@ -90,7 +94,7 @@ function checkIdTokenAlgorithm({ kind, settings }: Connection, metadata: ServerM
   if (!published) return warn(name, 'algorithms not published', 'ask the upstream which one it signs with')
   const usable = wanted ? published.includes(wanted) : published.some((alg) => /^(RS|PS|ES|Ed)/.test(alg))
   if (usable) return ok(name, wanted ?? published.join(', '))
-  const advice = `make the connection anew with --id-token-alg, one of ${published.join(', ')}`
+  const advice = `hitotsu connections update --id-token-alg, one of ${published.join(', ')}`
   return fail(
     name,
     `${wanted ?? 'an asymmetric algorithm'} is wanted, ${published.join(', ')} published`,
@@ -109,12 +113,12 @@ function checkClientAuthentication({ kind, settings }: Connection, metadata: Ser
   return fail(
     name,
     `${wanted} is set, the upstream takes ${accepted.join(', ')}`,
-    'make the connection anew with --client-auth',
+    'hitotsu connections update --client-auth',
   )
 }
 
 export const ok = (name: string, found: string): Check => ({ name, outcome: 'ok', found })
-const warn = (name: string, found: string, advice: string): Check => ({
+export const warn = (name: string, found: string, advice: string): Check => ({
   name,
   outcome: 'warn',
   found,

@@ -1,10 +1,12 @@
 import type { Command } from 'commander'
-import { enableConnection, findConnection, listConnections } from '../connections/connection.ts'
+import { enableConnection, findConnection, isDraft, listConnections } from '../connections/connection.ts'
 import { disableConnectionAndSessions } from '../linking/disable-connection.ts'
 import { inTransaction } from '../store/db.ts'
 import { addCommand, type Json } from './command.ts'
 import { addConnectionCreate } from './connection-create.ts'
-import { connectionParts, toView } from './connection-view.ts'
+import { addConnectionPresets } from './connection-presets.ts'
+import { addConnectionUpdate } from './connection-update.ts'
+import { type ConnectionView, connectionParts, toView } from './connection-view.ts'
 import { type Surroundings, withContext } from './context.ts'
 import { details, moment, plain, print, table } from './output.ts'
 import { Refusal } from './refusal.ts'
@@ -14,7 +16,9 @@ export function addConnections(program: Command, surroundings: Surroundings): vo
   const connections = program
     .command('connections')
     .description('Upstream providers: where members have accounts that can be linked.')
+  addConnectionPresets(connections)
   addConnectionCreate(connections, surroundings)
+  addConnectionUpdate(connections, surroundings)
   addCommand(connections, 'list', 'List all connections.', [
     'hitotsu connections list',
     "hitotsu connections list --json | jq -r '.[].callbackUrl'",
@@ -24,10 +28,15 @@ export function addConnections(program: Command, surroundings: Surroundings): vo
   ])
     .argument('<id>', 'the connection')
     .action((id: string, options: Json) => show(id, options, surroundings))
-  addCommand(connections, 'test', 'Ask the upstream what it supports and say what would stand in the way.', [
-    'hitotsu connections test line',
-    'hitotsu connections test store --json | jq \'.checks[] | select(.outcome != "ok")\'',
-  ])
+  addCommand(
+    connections,
+    'test',
+    'Say what would stand in the way, and print a link that tries it in a browser, once.',
+    [
+      'hitotsu connections test line',
+      'hitotsu connections test store --json | jq \'.checks[] | select(.outcome != "ok")\'',
+    ],
+  )
     .argument('<id>', 'the connection')
     .action((id: string, options: Json) => testConnection(id, options, surroundings))
   addCommand(
@@ -38,9 +47,12 @@ export function addConnections(program: Command, surroundings: Surroundings): vo
   )
     .argument('<id>', 'the connection')
     .action((id: string, options: Json) => disable(id, options, surroundings))
-  addCommand(connections, 'enable', 'Let members link and sign in through a disabled connection again.', [
-    'hitotsu connections enable line',
-  ])
+  addCommand(
+    connections,
+    'enable',
+    'Let members link and sign in through a connection that is new or was disabled.',
+    ['hitotsu connections enable line'],
+  )
     .argument('<id>', 'the connection')
     .action((id: string, options: Json) => enable(id, options, surroundings))
 }
@@ -49,13 +61,13 @@ function list({ json }: Json, surroundings: Surroundings): Promise<void> {
   return withContext(surroundings, async ({ config, db }) => {
     const stored = await listConnections(db, { withDisabled: true })
     const all = stored.map((connection) => toView(connection, config.ISSUER))
-    const rows = all.map(({ id, kind, name, issuer, disabledAt }) => [
-      id,
-      kind,
-      name.ja,
-      name.en,
-      issuer,
-      disabledAt ? `disabled ${moment(disabledAt)}` : 'active',
+    const rows = all.map((view) => [
+      view.id,
+      view.kind,
+      view.name.ja,
+      view.name.en,
+      view.issuer,
+      stateOf(view),
     ])
     const headings = ['id', 'kind', 'name (ja)', 'name (en)', 'issuer', 'state']
     print(
@@ -64,6 +76,11 @@ function list({ json }: Json, surroundings: Surroundings): Promise<void> {
       table(headings, rows, 'No connections yet. Store one: hitotsu connections create --help'),
     )
   })
+}
+
+function stateOf(view: ConnectionView): string {
+  if (!view.disabledAt) return 'active'
+  return isDraft(view) ? 'not enabled yet' : `disabled ${moment(view.disabledAt)}`
 }
 
 function show(id: string, { json }: Json, surroundings: Surroundings): Promise<void> {
@@ -93,7 +110,7 @@ function enable(id: string, { json }: Json, surroundings: Surroundings): Promise
     const changed = await inTransaction(db, (tx) => enableConnection(tx, id, now))
     if (!(await findConnection(db, id))) throw new Refusal(`there is no connection ${plain(id)}`)
     const text = changed
-      ? `Enabled the connection ${plain(id)}. Members can link and sign in through it again.`
+      ? `Enabled the connection ${plain(id)}. Members can link it, and sign in through it unless it is for linking only.`
       : `The connection ${plain(id)} was not disabled; nothing changed.`
     print(json, { id, disabledAt: null, changed }, text)
   })

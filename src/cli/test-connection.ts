@@ -5,7 +5,7 @@ import type { Connection } from '../connections/settings.ts'
 import { createOutbound } from '../http/outbound.ts'
 import { Problem } from '../problem.ts'
 import type { Json } from './command.ts'
-import { type Check, checkMetadata, fail, ok } from './connection-checks.ts'
+import { type Check, checkMetadata, fail, ok, warn } from './connection-checks.ts'
 import { toView } from './connection-view.ts'
 import { type Context, type Surroundings, withContext } from './context.ts'
 import { plain, print, table } from './output.ts'
@@ -36,20 +36,21 @@ export function testConnection(id: string, { json }: Json, surroundings: Surroun
   })
 }
 
-async function runChecks(connection: Connection, { config, sealer }: Context): Promise<Check[]> {
+async function runChecks(connection: Connection, { config, sealer, now }: Context): Promise<Check[]> {
   const state = connection.disabledAt
-    ? [fail('state', 'disabled', 'members cannot use it; make another connection in its place')]
+    ? [warn('state', 'members cannot use it', `when it works: hitotsu connections enable ${connection.id}`)]
     : []
   const keys = await sealer()
   try {
     openSecret(keys, connection)
   } catch {
-    const advice = 'give SECRET_KEYS as they were, newest first, or make the connection anew'
+    const advice =
+      'give SECRET_KEYS as they were, newest first, or the secret anew: hitotsu connections update'
     return [...state, fail('secret', 'no key of SECRET_KEYS opens it', advice)]
   }
   const fetch = createOutbound(config.OUTBOUND_PRIVATE_HOSTS)
   try {
-    const connector = createOidcConnector({ sealer: keys, fetch, now: () => new Date(0) })
+    const connector = createOidcConnector({ sealer: keys, fetch, now: () => now })
     const metadata = await connector.discover(connection)
     return [...state, ok('discovery', 'answered'), ...checkMetadata(connection, metadata)]
   } catch (error) {
@@ -76,7 +77,7 @@ function discoveryFailure(error: unknown): Check {
     return fail(
       name,
       `the document is of the issuer ${mismatch}`,
-      `make the connection anew with --issuer ${mismatch}`,
+      `hitotsu connections update --issuer ${mismatch}, with the secret`,
     )
   const response = causes.find((cause) => cause instanceof Response)
   if (response)

@@ -6,7 +6,15 @@ import type { Sealer } from '../security/seal.ts'
 import type { Db, Tx } from '../store/db.ts'
 import type { Connection as ConnectionRow } from '../store/generated/client.ts'
 import { kindOf } from './kinds.ts'
-import { type Connection, connectionSettings, kinds } from './settings.ts'
+import { settingFaults } from './setting-faults.ts'
+import {
+  type Connection,
+  connectionSettings,
+  givenSettings,
+  kinds,
+  said,
+  storedSettings,
+} from './settings.ts'
 
 const upstreamIssuer = z
   .url({ protocol: /^https?$/ })
@@ -20,30 +28,44 @@ export const newConnection = z.object({
   name: localizedName,
   issuer: upstreamIssuer,
   clientId: z.string().min(1).max(200),
-  clientSecret: z.string().min(8, 'at least 8 characters').max(500),
-  settings: connectionSettings.partial(),
+  clientSecret: z.string().min(8, 'at least 8 characters').max(1000),
+  /** False for one that links and never signs in. */
+  allowSignIn: z.boolean().optional(),
+  settings: givenSettings,
 })
 export type NewConnection = z.infer<typeof newConnection>
 
-/** Stores a connection with the settings of its kind and the given ones on top. Rejects with a unique violation when the id is taken. */
+/**
+ * Stores a connection with the settings of its kind and the given ones on top. Nobody links or signs in through it
+ * until it is enabled. Rejects with a unique violation when the id is taken, and when the settings are not the kind's.
+ */
 export async function createConnection(
   tx: Tx,
   sealer: Sealer,
   input: NewConnection,
   now: Date,
 ): Promise<Connection> {
-  const { clientSecret, settings, ...rest } = input
+  const { clientSecret, settings, allowSignIn = true, ...rest } = input
+  const [fault] = settingFaults(input)
+  if (fault) throw new RangeError(`${fault.path}: ${fault.message}`)
   const row = await tx.connection.create({
     data: {
       ...rest,
+      allowSignIn,
       sealedSecret: sealer.seal(clientSecret, secretContext(input.id)),
-      settings: connectionSettings.parse({ ...kindOf(input.kind).settings, ...settings }),
+      settings: connectionSettings.parse({ ...kindOf(input.kind).settings, ...said(settings) }),
       createdAt: now,
       updatedAt: now,
+      disabledAt: now,
     },
   })
   await recordEvent(tx, { type: 'connection.created', data: { connectionId: row.id } }, now)
   return toConnection(row)
+}
+
+/** Made, and never enabled so far. */
+export function isDraft({ createdAt, disabledAt }: Pick<Connection, 'createdAt' | 'disabledAt'>): boolean {
+  return disabledAt?.getTime() === createdAt.getTime()
 }
 
 /** From now on nobody links or signs in through it; what is linked stays linked. */
@@ -114,11 +136,11 @@ export function openSecret(sealer: Sealer, { id, sealedSecret }: Connection): st
 
 export const secretContext = (id: string) => `connection secret ${id}`
 
-function toConnection(row: ConnectionRow): Connection {
+export function toConnection(row: ConnectionRow): Connection {
   return {
     ...row,
     kind: z.enum(kinds).parse(row.kind),
     name: localizedName.parse(row.name),
-    settings: connectionSettings.parse(row.settings),
+    settings: storedSettings.parse(row.settings),
   }
 }

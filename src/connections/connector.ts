@@ -28,18 +28,59 @@ export interface VerifiedIdentity {
 export interface UpstreamTokens {
   accessToken: string
   refreshToken?: string
+  /** When the access token runs out, in seconds since 1970; unset where the upstream does not say. */
+  expiresAt?: number
+}
+
+export type Claims = Record<string, unknown>
+
+/** What an upstream said of an account, as it said it. */
+export interface ReceivedClaims {
+  idToken?: Claims
+  userinfo?: Claims
 }
 
 export type UpstreamAnswer =
-  | { outcome: 'verified'; identity: VerifiedIdentity; tokens: UpstreamTokens }
+  | { outcome: 'verified'; identity: VerifiedIdentity; tokens: UpstreamTokens; received: ReceivedClaims }
   | { outcome: 'cancelled' }
-  | { outcome: 'refused'; error: string }
+  | { outcome: 'refused'; error: string; description?: string }
 
-/** The difference between one kind of upstream and plain OpenID Connect; what is absent is as the standard says. */
+/** `revoked`: the upstream stands behind these tokens no more. */
+export type RefreshOutcome = { outcome: 'refreshed'; tokens: UpstreamTokens } | { outcome: 'revoked' }
+
+/** What only an operator can know of an upstream, by the setting it is for. */
+export type Asked = 'issuer' | 'discovery' | 'endpoints' | 'userinfo' | 'claims' | 'signer'
+
+/** How an upstream tells that a member has withdrawn there. */
+export type WithdrawalNotice = 'risc' | 'apple' | 'deauthorize_callback' | 'line_webhook'
+
+/** The difference between one kind of upstream and its protocol; what is absent is as the standard says. */
 export interface UpstreamKind {
+  /** OAuth 2.0 says nothing of accounts: then a userinfo document is read as `settings.claims` says. */
+  protocol: 'oidc' | 'oauth2'
+  title: string
+  /** Where the upstream's own documentation says what is stated here. */
+  documentation: string
+  /** Its issuer, where it is one for all the world. */
+  issuer?: string
   settings: ConnectionSettings
+  /** What has to be given besides a client and its secret, and where it is found. */
+  asks: Partial<Record<Asked, string>>
+  /** Whether it says at all that an address is verified. */
+  vouchesForEmail: boolean
+  /** What else than `true` says so, by its own documentation. */
+  verifiedAs?: readonly unknown[]
+  /** Whether it can be made to ask anew who it is (OpenID Connect Core 3.1.2.1: prompt=login, max_age). */
+  provesAfresh: boolean
+  withdrawalNotice?: WithdrawalNotice
+  /** The secret is a private key that signs one for each request (PKCS #8, P-256). */
+  secretIsKey?: boolean
   /** Further parameters of the authorization request. */
   authorizationParams?(attempt: Attempt): Record<string, string>
+  /** Whether the answer comes as a form (OAuth 2.0 Form Post Response Mode). */
+  answersByForm?(settings: ConnectionSettings): boolean
+  /** What the answer itself calls the member, beside its proof. */
+  nameIn?(answer: URLSearchParams): string | undefined
   /** Tells the upstream that the link ended, where that takes more than revoking the tokens. */
   deauthorize?(request: DeauthorizeRequest): Promise<void>
 }
@@ -48,6 +89,7 @@ export interface DeauthorizeRequest {
   connection: Connection
   clientSecret: string
   tokenEndpoint: string
+  subject: string
   tokens: UpstreamTokens
   fetch: Outbound
 }

@@ -1,18 +1,39 @@
 import type { UpstreamKind } from './connector.ts'
-import { lineKind } from './line.ts'
-import type { KindName } from './settings.ts'
+import { amazonKind } from './kinds/amazon.ts'
+import { appleKind } from './kinds/apple.ts'
+import { dAccountKind } from './kinds/d-account.ts'
+import { facebookKind } from './kinds/facebook.ts'
+import { googleKind } from './kinds/google.ts'
+import { lineKind } from './kinds/line.ts'
+import { oauth2Kind } from './kinds/oauth2.ts'
+import { oidcKind } from './kinds/oidc.ts'
+import { rakutenKind } from './kinds/rakuten.ts'
+import { shopifyKind } from './kinds/shopify.ts'
+import { xKind } from './kinds/x.ts'
+import { yahooJapanKind } from './kinds/yahoo-japan.ts'
+import type { Connection, KindName } from './settings.ts'
 
-/** Any OpenID Provider with discovery. */
-const oidcKind: UpstreamKind = {
-  settings: {
-    scope: 'openid profile email',
-    clientAuthentication: 'client_secret_basic',
-    trustEmail: false,
-    authorizationParams: {},
-  },
+const all = {
+  oidc: oidcKind,
+  oauth2: oauth2Kind,
+  line: lineKind,
+  google: googleKind,
+  apple: appleKind,
+  'yahoo-japan': yahooJapanKind,
+  'd-account': dAccountKind,
+  rakuten: rakutenKind,
+  amazon: amazonKind,
+  facebook: facebookKind,
+  x: xKind,
+  shopify: shopifyKind,
+} satisfies Record<KindName, UpstreamKind>
+
+/** What sets a kind of upstream apart from its protocol. */
+export function kindOf(name: KindName): UpstreamKind {
+  return all[name]
 }
 
-/** What sets a kind of upstream apart from plain OpenID Connect. */
-export function kindOf(name: KindName): UpstreamKind {
-  return name === 'line' ? lineKind : oidcKind
+/** Whether a sign-in through it can be shown to be of just now. */
+export function provesAfresh({ kind }: Pick<Connection, 'kind'>): boolean {
+  return kindOf(kind).provesAfresh
 }

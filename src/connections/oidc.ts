@@ -1,104 +1,78 @@
-import { jwtVerify } from 'jose'
 import * as client from 'openid-client'
-import type { Outbound } from '../http/outbound.ts'
 import { Problem } from '../problem.ts'
-import type { Sealer } from '../security/seal.ts'
+import { asProblem, asRefusal, exchangeCode, readAccount } from './answer.ts'
+import { type ConfigurationDeps, upstreamConfigurations } from './configuration.ts'
 import { openSecret } from './connection.ts'
-import type { Attempt, UpstreamAnswer, UpstreamTokens, VerifiedIdentity } from './connector.ts'
+import type {
+  Attempt,
+  RefreshOutcome,
+  UpstreamAnswer,
+  UpstreamTokens,
+  VerifiedIdentity,
+} from './connector.ts'
+import { formAnswerToQuery, openFormAnswer } from './form-answer.ts'
 import { type IdTokenAnswer, idTokenVerifier, type PresentedIdToken } from './id-token.ts'
-import { toIdentity, usableSubject } from './identity-claims.ts'
+import { plainName } from './identity-claims.ts'
 import { kindOf } from './kinds.ts'
 import type { Connection } from './settings.ts'
+import { endTokens, refreshTokens, toTokens } from './tokens.ts'
 
-/** Talks to upstream OpenID Providers as a relying party, for every connection of every kind. */
+/** Talks to upstreams as a client of theirs, by OpenID Connect or OAuth 2.0, for every connection of every kind. */
 export interface OidcConnector {
-  /** Where to send the browser. @throws Problem upstream_unreachable */
+  /** Where to send the browser. @throws Problem upstream_unreachable, connection_unavailable */
   authorizationUrl(connection: Connection, attempt: Attempt): Promise<URL>
   /** Judges the upstream's answer to `attempt`. @throws Problem upstream_unreachable, unexpected_upstream_answer */
   complete(connection: Connection, attempt: Attempt, answer: URLSearchParams): Promise<UpstreamAnswer>
+  /** The query with which an answer that was posted comes back in its browser. */
+  formToQuery(form: Record<string, unknown>): URLSearchParams
   /** Judges an ID token that an application got from the upstream by itself. @throws Problem upstream_unreachable */
   verifyIdToken(connection: Connection, presented: PresentedIdToken): Promise<IdTokenAnswer>
+  /** New tokens for old. Rejects when the upstream could not be asked, or has not decided. */
+  refresh(connection: Connection, tokens: UpstreamTokens & { refreshToken: string }): Promise<RefreshOutcome>
   /** Ends the tokens, and what they stand for, at the upstream. Rejects when it could not be told now. */
-  revoke(connection: Connection, tokens: UpstreamTokens): Promise<void>
-  /** What discovery says of a connection. @throws Problem as above */
+  revoke(connection: Connection, subject: string, tokens: UpstreamTokens): Promise<void>
+  /** What is known of an upstream, by discovery and by settings. @throws Problem as above */
   discover(connection: Connection): Promise<client.ServerMetadata>
 }
 
-/** A provider's metadata is read again after this long. */
-const discoveryLifeMs = 600_000
-const maxCachedConnections = 200
-
-export function createOidcConnector({
-  sealer,
-  fetch,
-  now,
-}: {
-  sealer: Sealer
-  fetch: Outbound
-  now: () => Date
-}): OidcConnector {
-  const cache = new Map<
-    string,
-    { version: number; readAt: number; configuration: Promise<client.Configuration> }
-  >()
-
-  const configurationOf = (connection: Connection): Promise<client.Configuration> => {
-    const version = connection.updatedAt.getTime()
-    const known = cache.get(connection.id)
-    if (known?.version === version && now().getTime() - known.readAt < discoveryLifeMs)
-      return known.configuration
-    const configuration = discover(connection, openSecret(sealer, connection), fetch)
-    if (cache.size >= maxCachedConnections) cache.clear()
-    cache.set(connection.id, { version, readAt: now().getTime(), configuration })
-    configuration.catch(() => cache.delete(connection.id))
-    return configuration
-  }
-
+export function createOidcConnector(deps: ConfigurationDeps): OidcConnector {
+  const { sealer, fetch, now } = deps
+  const configurationOf = upstreamConfigurations(deps)
   const verify = idTokenVerifier(fetch, now)
 
   return {
     async authorizationUrl(connection, attempt) {
+      if (attempt.forceSignIn && !kindOf(connection.kind).provesAfresh)
+        throw new Problem('connection_unavailable')
       const configuration = await configurationOf(connection).catch(asProblem)
       return client.buildAuthorizationUrl(configuration, await authorizationParams(connection, attempt))
     },
-    async complete(connection, attempt, answer) {
+    async complete(connection, attempt, query) {
       const configuration = await configurationOf(connection).catch(asProblem)
-      const answered = await exchange(configuration, attempt, answer).then(
+      const answered = await exchangeCode(configuration, connection, attempt, query).then(
         (tokens) => ({ tokens }),
         asRefusal,
       )
       if ('outcome' in answered) return answered
+      const secret = openSecret(sealer, connection)
       const { tokens } = answered
-      const identity = await readIdentity(
-        connection,
-        configuration,
-        tokens,
-        openSecret(sealer, connection),
-      ).catch(asProblem)
-      const { access_token: accessToken, refresh_token: refreshToken } = tokens
-      return { outcome: 'verified', identity, tokens: { accessToken, ...(refreshToken && { refreshToken }) } }
+      const account = await readAccount(connection, configuration, tokens, secret, fetch).catch(asProblem)
+      const identity = withProfile(connection, account.identity, openFormAnswer(sealer, query))
+      return { outcome: 'verified', identity, tokens: toTokens(tokens, now()), received: account.received }
     },
+    formToQuery: (form) => formAnswerToQuery(sealer, form),
     async verifyIdToken(connection, presented) {
+      if (kindOf(connection.kind).protocol !== 'oidc') return { outcome: 'refused', fault: 'iss' }
       const configuration = await configurationOf(connection).catch(asProblem)
       return verify(connection, configuration.serverMetadata().jwks_uri, presented).catch(asProblem)
     },
-    async revoke(connection, tokens) {
-      const configuration = await configurationOf(connection)
-      const { token_endpoint: tokenEndpoint, revocation_endpoint: revocationEndpoint } =
-        configuration.serverMetadata()
-      const { deauthorize } = kindOf(connection.kind)
-      if (deauthorize && tokenEndpoint) {
-        return deauthorize({
-          connection,
-          clientSecret: openSecret(sealer, connection),
-          tokenEndpoint,
-          tokens,
-          fetch,
-        })
-      }
-      // RFC 7009 section 2.1: revoking the refresh token ends the whole grant.
-      if (revocationEndpoint)
-        await client.tokenRevocation(configuration, tokens.refreshToken ?? tokens.accessToken)
+    async refresh(connection, tokens) {
+      return refreshTokens(await configurationOf(connection), tokens, now())
+    },
+    async revoke(connection, subject, tokens) {
+      const clientSecret = openSecret(sealer, connection)
+      const request = { connection, clientSecret, subject, tokens, fetch }
+      await endTokens(await configurationOf(connection), request)
     },
     async discover(connection) {
       return (await configurationOf(connection).catch(asProblem)).serverMetadata()
@@ -106,109 +80,32 @@ export function createOidcConnector({
   }
 }
 
-async function discover(
-  { issuer, clientId, settings }: Connection,
-  secret: string,
-  fetch: Outbound,
-): Promise<client.Configuration> {
-  const { idTokenSigningAlg, clientAuthentication } = settings
-  const authenticate =
-    clientAuthentication === 'client_secret_post'
-      ? client.ClientSecretPost(secret)
-      : client.ClientSecretBasic(secret)
-  const metadata = {
-    client_secret: secret,
-    ...(idTokenSigningAlg && { id_token_signed_response_alg: idTokenSigningAlg }),
-  }
-  return client.discovery(new URL(issuer), clientId, metadata, authenticate, {
-    [client.customFetch]: fetch as client.CustomFetch,
-    execute: [
-      // http is for upstreams on this machine: the outbound fetch lets it reach listed private hosts alone.
-      ...(issuer.startsWith('http:') ? [client.allowInsecureRequests] : []),
-      ...(idTokenSigningAlg === 'HS256' ? [] : [client.enableNonRepudiationChecks]),
-    ],
-  })
-}
-
 async function authorizationParams(
-  connection: Connection,
+  { settings, kind: name }: Connection,
   attempt: Attempt,
 ): Promise<Record<string, string>> {
-  const { settings, kind } = connection
+  const kind = kindOf(name)
   return {
     ...settings.authorizationParams,
-    ...kindOf(kind).authorizationParams?.(attempt),
+    ...kind.authorizationParams?.(attempt),
     redirect_uri: attempt.redirectUri,
     scope: settings.scope,
     state: attempt.state,
-    nonce: attempt.nonce,
     // RFC 7636 section 4.2
     code_challenge: await client.calculatePKCECodeChallenge(attempt.codeVerifier),
     code_challenge_method: 'S256',
-    ui_locales: attempt.locale,
+    ...(kind.answersByForm?.(settings) && { response_mode: 'form_post' }),
+    ...(kind.protocol === 'oidc' && { nonce: attempt.nonce, ui_locales: attempt.locale }),
     ...(attempt.forceSignIn && { prompt: 'login', max_age: '0' }),
   }
 }
 
-type Tokens = Awaited<ReturnType<typeof client.authorizationCodeGrant>>
-
-/** Checks state, iss (RFC 9207 section 2.4), nonce and the ID token (OpenID Connect Core 3.1.3.7). */
-function exchange(
-  configuration: client.Configuration,
-  attempt: Attempt,
+/** What is proved stands first; what came along in the browser only names who has no name yet. */
+function withProfile(
+  { kind }: Connection,
+  identity: VerifiedIdentity,
   answer: URLSearchParams,
-): Promise<Tokens> {
-  const url = new URL(attempt.redirectUri)
-  url.search = answer.toString()
-  return client.authorizationCodeGrant(configuration, url, {
-    pkceCodeVerifier: attempt.codeVerifier,
-    expectedState: attempt.state,
-    expectedNonce: attempt.nonce,
-    idTokenExpected: true,
-    ...(attempt.forceSignIn && { maxAge: 60 }),
-  })
-}
-
-async function readIdentity(
-  connection: Connection,
-  configuration: client.Configuration,
-  tokens: Tokens,
-  secret: string,
-): Promise<VerifiedIdentity> {
-  const claims = tokens.claims()
-  if (!claims || !tokens.id_token) throw new Error('the upstream sent no ID token')
-  const { issuer, clientId, settings } = connection
-  if (settings.idTokenSigningAlg === 'HS256') {
-    // OpenID Connect Core 3.1.3.7 (8): the key is the client secret. The algorithm is ours to say, never the token's.
-    await jwtVerify(tokens.id_token, new TextEncoder().encode(secret), {
-      algorithms: ['HS256'],
-      issuer,
-      audience: clientId,
-    })
-  }
-  const { userinfo_endpoint: userinfoEndpoint } = configuration.serverMetadata()
-  const complete = typeof claims.name === 'string' && typeof claims.email === 'string'
-  const userinfo: Record<string, unknown> =
-    !complete && userinfoEndpoint
-      ? await client.fetchUserInfo(configuration, tokens.access_token, usableSubject(claims))
-      : {}
-  return toIdentity(connection, claims, userinfo)
-}
-
-/** RFC 9207 section 2.4: an upstream's no counts as its no only once `iss` has been checked, as for a yes. */
-function asRefusal(error: unknown): Exclude<UpstreamAnswer, { outcome: 'verified' }> {
-  if (!(error instanceof client.AuthorizationResponseError)) return asProblem(error)
-  // LINE writes its codes in upper case, RFC 6749 section 4.1.2.1 in lower case.
-  return /^access_denied$/i.test(error.error)
-    ? { outcome: 'cancelled' }
-    : { outcome: 'refused', error: error.error.slice(0, 100) }
-}
-
-/** What went wrong between us and the upstream, told apart: it is not there, or what it said does not hold. */
-function asProblem(error: unknown): never {
-  if (error instanceof Problem) throw error
-  const unreachable =
-    error instanceof TypeError ||
-    (error instanceof Error && /Timeout|Abort/.test(error.name + String(error.cause)))
-  throw new Problem(unreachable ? 'upstream_unreachable' : 'unexpected_upstream_answer', { cause: error })
+): VerifiedIdentity {
+  const name = plainName(kindOf(kind).nameIn?.(answer))
+  return name && !identity.profile.name ? { ...identity, profile: { ...identity.profile, name } } : identity
 }

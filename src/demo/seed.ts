@@ -1,4 +1,9 @@
-import { createConnection, findConnection } from '../connections/connection.ts'
+import {
+  createConnection,
+  enableConnection,
+  findConnection,
+  type NewConnection,
+} from '../connections/connection.ts'
 import { findEmail } from '../members/contact-point.ts'
 import { createPasswordHasher } from '../members/credentials/password.ts'
 import { createMember } from '../members/member.ts'
@@ -45,30 +50,34 @@ async function seedMember({ db, now }: SeedDeps): Promise<void> {
   await inTransaction(db, (tx) => createMember(tx, { name, email, passwordHash, locale: 'ja' }, now))
 }
 
-async function seedConnections({ db, sealer, now }: SeedDeps, { line, store }: DemoUpstreams): Promise<void> {
+async function seedConnections(deps: SeedDeps, { line, store }: DemoUpstreams): Promise<void> {
+  const { db } = deps
   if (!(await findConnection(db, lineConnectionId))) {
     const { issuer, channelId: clientId, channelSecret: clientSecret } = line
     const name = { ja: 'LINE', en: 'LINE' }
-    await inTransaction(db, (tx) =>
-      createConnection(
-        tx,
-        sealer,
-        { id: lineConnectionId, kind: 'line', name, issuer, clientId, clientSecret, settings: {} },
-        now,
-      ),
-    )
+    const settings = {}
+    await openConnection(deps, {
+      id: lineConnectionId,
+      kind: 'line',
+      name,
+      issuer,
+      clientId,
+      clientSecret,
+      settings,
+    })
   }
   if (!(await findConnection(db, storeConnectionId))) {
     const name = { ja: 'デモストア', en: 'Demo Store' }
-    await inTransaction(db, (tx) =>
-      createConnection(
-        tx,
-        sealer,
-        { id: storeConnectionId, kind: 'oidc', name, ...store, settings: { trustEmail: true } },
-        now,
-      ),
-    )
+    const settings = { trustEmail: true }
+    await openConnection(deps, { id: storeConnectionId, kind: 'oidc', name, ...store, settings })
   }
+}
+
+async function openConnection({ db, sealer, now }: SeedDeps, connection: NewConnection): Promise<void> {
+  await inTransaction(db, async (tx) => {
+    await createConnection(tx, sealer, connection, now)
+    await enableConnection(tx, connection.id, now)
+  })
 }
 
 /** Only digests of secrets are stored, so each start of the demo takes a new one. */

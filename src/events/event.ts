@@ -62,6 +62,7 @@ export interface EventData {
   'registration_token.created': { label: string }
   'registration_token.revoked': { label: string }
   'connection.created': { connectionId: string }
+  'connection.updated': { connectionId: string; changed: readonly string[] }
   'connection.disabled': { connectionId: string }
   'connection.enabled': { connectionId: string }
   'resource.created': { resourceId: string }

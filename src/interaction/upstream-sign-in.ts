@@ -1,4 +1,5 @@
 import { getUsableConnection, listConnections } from '../connections/connection.ts'
+import { provesAfresh } from '../connections/kinds.ts'
 import type { Connection } from '../connections/settings.ts'
 import type { HttpContext } from '../http/context.ts'
 import { seeOther } from '../http/signed-in.ts'
@@ -12,14 +13,15 @@ import {
   requireSignInPrompt,
 } from './interaction.ts'
 
-/** Connections that sign in; for a fresh proof, only those this member has. */
+/** Connections that sign in; for a fresh proof, only those that can give one, and that this member has. */
 export async function offeredConnections(
   { db }: Pick<InteractionDeps, 'db'>,
   interaction: Interaction,
 ): Promise<Connection[]> {
   const accountId = memberToProveAfresh(interaction)
+  const fresh = needsFreshProof(interaction)
   const connections = (await listConnections(db, { withDisabled: false })).filter(
-    ({ allowSignIn }) => allowSignIn,
+    (connection) => connection.allowSignIn && (!fresh || provesAfresh(connection)),
   )
   if (!accountId) return connections
   const own = await db.federatedIdentity.findMany({
@@ -55,7 +57,9 @@ export async function signInThrough(
 ): Promise<void> {
   requireSignInPrompt(interaction)
   const connection = await getUsableConnection(deps.db, connectionId)
-  if (!connection.allowSignIn) throw new Problem('connection_unavailable')
+  const forceSignIn = needsFreshProof(interaction)
+  if (!connection.allowSignIn || (forceSignIn && !provesAfresh(connection)))
+    throw new Problem('connection_unavailable')
   const { uid, details } = interaction
   const transaction = await deps.transactions.start({
     connectionId,
@@ -65,7 +69,7 @@ export async function signInThrough(
     interactionUid: uid,
     clientId: String(details.params.client_id),
     locale: ctx.state.locale,
-    forceSignIn: needsFreshProof(interaction),
+    forceSignIn,
   })
   await saveFlow(deps.store, uid, { transactionId: transaction.id })
   try {

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import {
   createConnection,
+  enableConnection,
   getUsableConnection,
   type NewConnection,
 } from '../../src/connections/connection.ts'
@@ -79,11 +80,18 @@ export async function givenResource(server: Server, input: Partial<NewResource> 
   return id
 }
 
-/** A connection to an upstream; give the issuer of one that listens if somebody is going to be sent there. */
+/** A connection that is in use; give the issuer of an upstream that listens if somebody is going to be sent there. */
 export async function givenConnection(
   server: Server,
   input: Partial<NewConnection> = {},
 ): Promise<Connection> {
+  const { id } = await givenDraft(server, input)
+  await inTransaction(server.db, (tx) => enableConnection(tx, id, server.now()))
+  return getUsableConnection(server.db, id)
+}
+
+/** A connection as it is made: nobody links or signs in through it yet. */
+export async function givenDraft(server: Server, input: Partial<NewConnection> = {}): Promise<Connection> {
   const id = input.id ?? unique('connection')
   const connection: NewConnection = {
     id,

@@ -45,7 +45,11 @@ export function upstreamSink(db: Db, { sealer }: TokenVault, connector: OidcConn
     if (!row?.discardedAt || !connection) return
     // Linked again meanwhile: what ends at the upstream is its consent as a whole, and the new link stands on it.
     if (!(await findIdentity(db, row)))
-      await connector.revoke(connection, JSON.parse(sealer.open(row.sealed, sealContext(identityId))))
+      await connector.revoke(
+        connection,
+        row.subject,
+        JSON.parse(sealer.open(row.sealed, sealContext(identityId))),
+      )
     await db.upstreamToken.deleteMany({ where: { id: identityId } })
   }
 }

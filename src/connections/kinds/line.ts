@@ -1,11 +1,15 @@
 import { z } from 'zod'
-import type { DeauthorizeRequest, UpstreamKind } from './connector.ts'
+import type { DeauthorizeRequest, UpstreamKind } from '../connector.ts'
 
 /**
  * LINE Login v2.1 is an OpenID Provider; this is the whole of what is special about it.
  * @see https://developers.line.biz/en/docs/line-login/integrate-line-login/
  */
 export const lineKind: UpstreamKind = {
+  protocol: 'oidc',
+  title: 'LINE',
+  documentation: 'https://developers.line.biz/en/docs/line-login/integrate-line-login/',
+  issuer: 'https://access.line.me',
   settings: {
     scope: 'openid profile email',
     clientAuthentication: 'client_secret_post',
@@ -14,7 +18,12 @@ export const lineKind: UpstreamKind = {
     // LINE has no email_verified claim, so its address is never proof of anything.
     trustEmail: false,
     authorizationParams: { bot_prompt: 'normal' },
+    disclosure: 'subject',
   },
+  asks: {},
+  vouchesForEmail: false,
+  provesAfresh: true,
+  withdrawalNotice: 'line_webhook',
   // Auto login may come back in another browser; the second try must not use it again (How to handle auto login failure).
   authorizationParams: ({ isRetry }): Record<string, string> =>
     isRetry ? { disable_auto_login: 'true' } : {},
@@ -55,7 +64,7 @@ async function deauthorize({
 
 /** Deauthorizing takes a valid access token; a stored one may have run out. A dead refresh token leaves the old one to try. */
 async function refresh(
-  { connection, clientSecret, tokenEndpoint, tokens, fetch }: DeauthorizeRequest,
+  { connection, clientSecret, tokenEndpoint, tokens, fetch }: Omit<DeauthorizeRequest, 'subject'>,
   refreshToken: string,
 ): Promise<string> {
   const answer = await postForm(fetch, new URL(tokenEndpoint), {

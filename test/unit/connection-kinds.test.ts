@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import type { Attempt } from '../../src/connections/connector.ts'
-import { lineKind } from '../../src/connections/line.ts'
+import { lineKind } from '../../src/connections/kinds/line.ts'
 import { connectionSettings } from '../../src/connections/settings.ts'
 
 const attempt: Attempt = {
