@@ -18,6 +18,7 @@ import { interactionRoutes } from './interaction/interaction.routes.ts'
 import { watchConsents } from './linking/consent/watch.ts'
 import type { LinkDeps } from './linking/link.routes.ts'
 import { linkingMail } from './linking/mail.ts'
+import { noticeSink } from './linking/notices/notice-sink.ts'
 import { linkingPages } from './linking/pages.ts'
 import { exchangeSubject } from './linking/token-exchange.ts'
 import { upstreamSink } from './linking/tokens/token-vault.ts'
@@ -124,6 +125,7 @@ export async function createApp(resources: Resources): Promise<App> {
     audit: auditSink(db, now),
     mail,
     upstream: upstreamSink(db, linking.vault, connector),
+    notices: noticeSink({ db, sealer, now }, {}),
     backchannel_logout: backchannelLogoutSink({ db, now, log, fetch, provider }),
   }
   const dispatcher = startDispatcher({ db, sinks, now, log })

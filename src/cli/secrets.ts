@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
 import { connectionSeals } from '../connections/seals.ts'
+import { noticeSeals } from '../linking/notices/seals.ts'
 import { upstreamTokenSeals } from '../linking/tokens/seals.ts'
 import { signingKeySeals } from '../oidc/keys/seals.ts'
 import type { Sealer } from '../security/seal.ts'
@@ -34,7 +35,7 @@ export function addSecrets(program: Command, surroundings: Surroundings): void {
 
 /** Everything that is sealed at rest. What is sealed in the ephemeral store is over within minutes. */
 function columns(db: Db): SealedColumn[] {
-  return [signingKeySeals(db), connectionSeals(db), upstreamTokenSeals(db)]
+  return [signingKeySeals(db), connectionSeals(db), upstreamTokenSeals(db), noticeSeals(db)]
 }
 
 type Line = SealedState & { name: string; resealed?: number }

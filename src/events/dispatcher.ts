@@ -1,6 +1,6 @@
 import type { Db } from '../store/db.ts'
 import type { Logger } from '../telemetry/logger.ts'
-import { isOrdered, type SinkName, type StoredEvent, sinkNames } from './event.ts'
+import { lanes, type SinkName, type StoredEvent } from './event.ts'
 import { type Claim, claimDeliveries, completeDelivery, postponeDelivery } from './outbox.ts'
 
 /** Takes one event. May see it again: what it does must bear that. Rejecting means "try later". */
@@ -23,9 +23,6 @@ export interface Dispatcher {
 }
 
 const batchSize = 20
-
-/** Each goes at its own pace: strangers' servers that are slow to answer must not keep the mail waiting. */
-const lanes = [sinkNames.filter(isOrdered), sinkNames.filter((sink) => !isOrdered(sink))]
 
 /**
  * Delivers each event to each of its sinks at least once, in order per member. Any number of processes may run one;

@@ -84,7 +84,12 @@ export type DomainEvent = { [T in EventType]: { type: T; memberId?: string; data
 /** An event as a sink receives it. `id` is the same at every delivery: receivers deduplicate on it. */
 export type StoredEvent = DomainEvent & { id: string; occurredAt: Date }
 
-export const sinkNames = ['audit', 'mail', 'upstream', 'backchannel_logout'] as const
+/**
+ * Sinks of one lane share a pace: strangers' servers that are slow to answer must not keep the mail waiting, nor relying
+ * parties the upstreams.
+ */
+export const lanes = [['audit', 'mail'], ['upstream', 'notices'], ['backchannel_logout']] as const
+export const sinkNames = lanes.flat()
 export type SinkName = (typeof sinkNames)[number]
 
 /** Its receivers are many, and one that is down for hours must not keep what the others are to hear of the same member. */
@@ -112,6 +117,7 @@ export function sinksOf(type: EventType): SinkName[] {
     'audit',
     ...(mailed.includes(type) ? (['mail'] as const) : []),
     ...(type === 'identity.unlinked' ? (['upstream'] as const) : []),
+    ...(type === 'upstream.notified' ? (['notices'] as const) : []),
     ...(endsSessions.includes(type) ? (['backchannel_logout'] as const) : []),
   ]
 }

@@ -29,6 +29,7 @@ function dispatcher(sinks: Partial<Record<SinkName, Sink>>): Dispatcher {
     audit: nothing,
     mail: nothing,
     upstream: nothing,
+    notices: nothing,
     backchannel_logout: nothing,
     ...sinks,
   }
@@ -289,7 +290,8 @@ test('a dispatcher that has nothing to do looks again by itself', async () => {
   const { sink, seen } = collector()
   const log = createLogger('silent')
   const nothing: Sink = async () => {}
-  const sinks = { audit: sink, mail: nothing, upstream: nothing, backchannel_logout: nothing }
+  const others = { mail: nothing, upstream: nothing, notices: nothing, backchannel_logout: nothing }
+  const sinks = { audit: sink, ...others }
   const { stop } = startDispatcher({ db: database.db, sinks, now, log, idleMs: 5 })
   onTestFinished(stop)
   await record(randomUUID(), 'later')

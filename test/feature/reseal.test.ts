@@ -2,6 +2,8 @@ import { randomBytes, randomUUID } from 'node:crypto'
 import { afterEach, beforeEach, expect, onTestFinished, test } from 'vitest'
 import { findConnection, openSecret } from '../../src/connections/connection.ts'
 import { connectionSeals } from '../../src/connections/seals.ts'
+import { keepNotices } from '../../src/linking/notices/notice.ts'
+import { noticeSeals } from '../../src/linking/notices/seals.ts'
 import { upstreamTokenSeals } from '../../src/linking/tokens/seals.ts'
 import { runKeySchedule } from '../../src/oidc/keys/schedule.ts'
 import { signingKeySeals } from '../../src/oidc/keys/seals.ts'
@@ -37,6 +39,8 @@ const now = () => new Date()
 /** The id under which the upstream's tokens are sealed. */
 async function sealOneOfEach(server: Pick<TestApp, 'db' | 'now' | 'sealer'>): Promise<string> {
   const { id: connectionId } = await givenConnection(server, { id: 'shop', clientSecret: secret })
+  const notice = { connectionId, noticeId: 'told', source: 'security_event' as const, body: {} }
+  await keepNotices(server.db, { ...server, random: systemRandom }, [notice], server.now())
   const { id: memberId } = await givenMember(server)
   return (await givenIdentity(server, { memberId, connectionId })).id
 }
@@ -45,6 +49,7 @@ const columnsOf = (db: Db): SealedColumn[] => [
   signingKeySeals(db),
   connectionSeals(db),
   upstreamTokenSeals(db),
+  noticeSeals(db),
 ]
 const staleCounts = (db: Db) =>
   Promise.all(columnsOf(db).map(async (column) => (await inspectSealed(column, rotated)).stale))
@@ -76,7 +81,7 @@ test('a new sealing key takes over while the server runs, and the old one is dro
 
   await expect(server.restartAs({ SECRET_KEYS: [newer] })).rejects.toThrow('no sealing key opens this value')
   await expectToWork([newer, older])
-  expect(await staleCounts(db)).toEqual([4, 1, 1])
+  expect(await staleCounts(db)).toEqual([4, 1, 1, 1])
   const ended = await reseal(server.config.DATABASE_URL ?? '', '--json')
   expect(ended).toMatchObject({ status: 0, stderr: '' })
   const { lines, olderKeysNeeded } = JSON.parse(ended.stdout)
@@ -84,6 +89,7 @@ test('a new sealing key takes over while the server runs, and the old one is dro
     ['signing keys', 4, 0],
     ['connection secrets', 1, 0],
     ['upstream tokens', 1, 0],
+    ['upstream notices', 1, 0],
   ])
   expect(olderKeysNeeded).toBe(false)
   await expectToWork([newer])
@@ -159,5 +165,5 @@ test('what no key opens is named, left as it is, and does not stop the rest', as
   const ended = await reseal(database.url)
   expect(ended.status).toBe(1)
   expect(ended.stderr).toBe(`error: upstream tokens: no key opens ${identityId}\n`)
-  expect(await staleCounts(database.db)).toEqual([0, 0, 0])
+  expect(await staleCounts(database.db)).toEqual([0, 0, 0, 0])
 })
