@@ -6,6 +6,8 @@ export interface Flow {
   signIn?: SignIn & { at: number }
   registrationId?: string
   recoveryId?: string
+  /** The member was asked to give agreements anew, and put it off. */
+  renewalPutOff?: boolean
   /** The link transaction of an upstream sign-in. */
   transactionId?: string
 }

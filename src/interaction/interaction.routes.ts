@@ -18,10 +18,12 @@ import {
   type InteractionDeps,
   loadInteraction,
   pendingIdentity,
+  proceed,
   submit,
 } from './interaction.ts'
 import { nextStep } from './next-step.ts'
 import { recoveryStep } from './recovery.routes.ts'
+import { isRenewalDue, renewalStep } from './renewal.routes.ts'
 import { signInStep } from './sign-in.routes.ts'
 import { signUpStep } from './sign-up.routes.ts'
 import { readHint, signInThrough } from './upstream-sign-in.ts'
@@ -38,7 +40,7 @@ export function interactionRoutes(deps: InteractionDeps): Router<HttpState> {
       await submit(deps, ctx, { error: 'access_denied', error_description: 'the end-user cancelled' }),
     )
   })
-  for (const step of [signInStep, signUpStep, recoveryStep, consentStep]) step(router, deps)
+  for (const step of [signInStep, signUpStep, recoveryStep, renewalStep, consentStep]) step(router, deps)
   return router
 }
 
@@ -55,6 +57,7 @@ async function dispatch(deps: InteractionDeps, ctx: HttpContext, interaction: In
     registering: flow.registrationId !== undefined,
     recovering: flow.recoveryId !== undefined,
     link: link?.action,
+    renewal: await isRenewalDue(deps, ctx, interaction),
     hinted: typeof hint === 'object',
   })
   switch (step) {
@@ -77,6 +80,7 @@ const pages = {
   sign_up: 'sign-up',
   verify_email: 'verify-email',
   reset_password: 'reset-password',
+  renew_consent: 'renew-consent',
   grant_consent: 'consent',
 } as const
 
@@ -108,7 +112,7 @@ async function acceptIdentity(
     await storeTokens(tx, deps.vault, linked, tokens, ctx.state.now)
   })
   const signIn = signedInAt(ctx.state.now, signInOf(member, [], connection.id))
-  await finish(deps, ctx, { ...interaction, flow: { signIn } })
+  await proceed(deps, ctx, interaction, { signIn })
 }
 
 /** Hands over to the link's page, which now knows for whom it is. */

@@ -10,6 +10,8 @@ export interface InteractionState {
   recovering: boolean
   /** Set once an upstream has vouched for somebody in this interaction. */
   link: LinkDecision['action'] | undefined
+  /** The member who signed in has an agreement to give anew, and was not asked in this interaction yet. */
+  renewal: boolean
   /** The relying party named a connection, it can be used, and the browser has not been there yet. */
   hinted: boolean
 }
@@ -22,6 +24,7 @@ export type Step =
   | 'reset_password'
   | 'accept_identity'
   | 'confirm_link'
+  | 'renew_consent'
   | 'grant_consent'
   | 'finish'
 
@@ -30,12 +33,12 @@ export type Step =
  * what it learned and returns here.
  */
 export function nextStep(state: InteractionState): Step {
-  const { prompt, signedIn, registering, recovering, link, hinted } = state
+  const { prompt, signedIn, registering, recovering, link, renewal, hinted } = state
   if (prompt === 'consent') return 'grant_consent'
   if (link === 'sign_in') return 'accept_identity'
   // A conflict is told on the link's own page, where the member who is signed in by now can read it.
   if (link === 'ask_to_link' || link === 'refuse') return 'confirm_link'
-  if (signedIn) return 'finish'
+  if (signedIn) return renewal ? 'renew_consent' : 'finish'
   if (registering) return 'verify_email'
   if (recovering) return 'reset_password'
   if (link === 'register') return 'sign_up'

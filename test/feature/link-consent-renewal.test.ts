@@ -7,7 +7,7 @@ import { requireRenewals } from '../../src/linking/consent/renewal.ts'
 import { publishTerms } from '../../src/linking/consent/terms.ts'
 import { inTransaction } from '../../src/store/db.ts'
 import { environmentOf, hitotsu } from '../support/cli.ts'
-import { givenParty } from '../support/consent.ts'
+import { ask, givenParty } from '../support/consent.ts'
 import {
   type GivenMember,
   givenClient,
@@ -17,7 +17,7 @@ import {
 } from '../support/given.ts'
 import { changesOf, linkThrough, pressLink, signInTo, visitor } from '../support/linking.ts'
 import { mailTo } from '../support/mailbox.ts'
-import { signIn } from '../support/relying-party.ts'
+import { redeem } from '../support/relying-party.ts'
 import type { UpstreamProvider } from '../support/upstream-provider.ts'
 import { givenUpstream, startLinkingApp } from '../support/upstreams.ts'
 
@@ -229,6 +229,43 @@ describe('at the page', () => {
     expect((await browser.open(`${server.issuer}/account`)).html).not.toContain('needs to be confirmed')
   })
 
+  describe('at the next sign-in', () => {
+    async function signInAgain() {
+      const { browser: known } = await givenRenewal()
+      const party = await givenParty(server, { firstParty: true })
+      const browser = visitor()
+      const { page } = await ask(party, browser, {}, member)
+      return { known, browser, page, party }
+    }
+
+    test('it comes before the relying party', async () => {
+      const { browser, page } = await signInAgain()
+      expect(page.url.pathname).toMatch(/^\/interaction\/[\w-]+\/renew-consent$/)
+      const { result, ...changes } = await changesOf(server, () => browser.submit(page, '/renew'))
+      expect(result.url.searchParams.get('code')).toBeTruthy()
+      expect(changes.rows.LinkConsent).toBe('+1 ~1')
+    })
+
+    test('it can be put off, and is asked for again the time after', async () => {
+      const { browser, page, party } = await signInAgain()
+      const { result, ...changes } = await changesOf(server, () => browser.submit(page, '/put-off-renewal'))
+      expect(result.url.searchParams.get('code')).toBeTruthy()
+      expect(changes.rows.LinkConsent).toBeUndefined()
+      const { page: later } = await ask(party, visitor(), {}, member)
+      expect(later.url.pathname).toMatch(/\/renew-consent$/)
+    })
+
+    test('what has been renewed elsewhere meanwhile holds nobody up', async () => {
+      const { known, browser, page } = await signInAgain()
+      const account = await known.open(`${server.issuer}/account`)
+      const [path = ''] = /\/account\/consents\/[\w-]+\/renew/.exec(account.html) ?? []
+      await known.submit(await known.open(`${server.issuer}${path}`), '/renew')
+      const { result, ...changes } = await changesOf(server, () => browser.submit(page, '/renew'))
+      expect(result.url.searchParams.get('code')).toBeTruthy()
+      expect(changes.rows.LinkConsent).toBeUndefined()
+    })
+  })
+
   test('what changed while it was open is shown before it is agreed to', async () => {
     const { browser, page } = await givenRenewal()
     server.advance(1)
@@ -285,21 +322,18 @@ test('what was agreed to for a time is told to relying parties for that time, an
   await publish('1', { consentDays: 30 })
   await givenIdentity(server, { memberId: member.id, connectionId })
   const party = await givenParty(server, { connections: [connectionId], firstParty: true })
-  const linkedAccounts = async () => {
-    const { access_token: token } = await signIn(party, visitor(), member, {
-      scope: 'openid linked_accounts',
-    })
+  const linkedAccounts = async (form = '/put-off-renewal') => {
+    const browser = visitor()
+    const { page, attempt } = await ask(party, browser, { scope: 'openid linked_accounts' }, member)
+    const answer = page.status === 0 ? page : await browser.submit(page, form)
+    const { access_token: token } = await redeem(party, answer.url, attempt)
     const claims = await fetchUserInfo(party.config, token, member.id)
     return (claims.linked_accounts as unknown[] | undefined)?.length ?? 0
   }
   expect(await linkedAccounts()).toBe(1)
   server.advance(30 * day)
   expect(await linkedAccounts()).toBe(0)
-  const browser = await signInTo(server, member)
-  const [agreement] = await agreementsOf(member.id)
-  const page = await browser.open(`${server.issuer}/account/consents/${agreement?.id}/renew`)
-  expect(page.html).toContain('The time you agreed to is over.')
-  await browser.submit(page, '/renew')
+  expect(await linkedAccounts('/renew')).toBe(1)
   expect(await linkedAccounts()).toBe(1)
 })
 

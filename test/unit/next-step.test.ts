@@ -7,6 +7,7 @@ const arrival: InteractionState = {
   registering: false,
   recovering: false,
   link: undefined,
+  renewal: false,
   hinted: false,
 }
 
@@ -27,6 +28,16 @@ test.each<[string, Partial<InteractionState>, Step]>([
   ['a registration goes on with its code', { prompt: 'create', registering: true }, 'verify_email'],
   ['a recovery goes on with its code', { recovering: true }, 'reset_password'],
   ['who is signed in is done', { signedIn: true }, 'finish'],
+  [
+    'an agreement that has to be given anew is asked for first',
+    { signedIn: true, renewal: true },
+    'renew_consent',
+  ],
+  [
+    'but not before what was proved is linked',
+    { signedIn: true, renewal: true, link: 'ask_to_link' },
+    'confirm_link',
+  ],
   ['who has proved the address is done', { signedIn: true, registering: true }, 'finish'],
   ['who has set a new password is done', { signedIn: true, recovering: true }, 'finish'],
   ['a linked identity is as good as signing in', { link: 'sign_in' }, 'accept_identity'],
