@@ -3,6 +3,7 @@ import { Command, CommanderError } from 'commander'
 import { ConfigError } from '../config/config.ts'
 import { isDbUnavailable } from '../store/db.ts'
 import { migrate } from '../store/migrate.ts'
+import { addCampaigns } from './campaigns.ts'
 import { addClients } from './clients.ts'
 import { addCommand, type Json } from './command.ts'
 import { addConnections } from './connections.ts'
@@ -41,6 +42,7 @@ function createProgram(surroundings: Surroundings): Command {
   addConsents(program, surroundings)
   addMembers(program, surroundings)
   addLinks(program, surroundings)
+  addCampaigns(program, surroundings)
   addResources(program, surroundings)
   addRegistrationTokens(program, surroundings)
   addKeys(program, surroundings)

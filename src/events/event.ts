@@ -25,7 +25,8 @@ export interface EventData {
   'identity.relinked': LinkTrail & { identityId: string; consentId: string }
   /** An account went from one member to another, who had proved to hold it; the event is of the one who has it now. */
   'identity.moved': { connectionId: string; identityId: string; fromMemberId: string; conflictId: string }
-  'link.prompted': LinkTrail
+  /** `shown`: of how many showings this is the record, where those to strangers are so many that not each has one. */
+  'link.prompted': LinkTrail & { shown?: number }
   'link.started': LinkTrail
   'link.proved': LinkTrail
   'link.conflict_found': LinkTrail & { conflictId: string }
@@ -49,6 +50,8 @@ export interface EventData {
     amount: number
     unit: string
   }
+  'campaign.created': { campaignId: string; connectionId: string }
+  'campaign.disabled': { campaignId: string; connectionId: string }
   'upstream.notified': { connectionId: string; noticeId: string }
   'upstream_token.handed_out': { clientId: string; connectionId: string; identityId: string }
   'grant.given': { clientId: string; scopes: readonly string[] }

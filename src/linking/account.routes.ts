@@ -12,6 +12,7 @@ import { isRecent, requireSession, seeOther, sessionOf } from '../http/signed-in
 import { primaryEmail } from '../members/contact-point.ts'
 import { Problem } from '../problem.ts'
 import { beginLink } from './begin.ts'
+import { findOffers, presentRewards, rewardNews } from './campaigns/offer.ts'
 import { listEvidence } from './consent/evidence.ts'
 import { displayNameOf } from './identity.ts'
 import type { LinkDeps } from './link.routes.ts'
@@ -33,13 +34,19 @@ export function linkingAccountRoutes(deps: LinkDeps): Router<HttpState> {
 
 async function showAccount({ db }: LinkDeps, ctx: HttpContext): Promise<void> {
   const { memberId } = sessionOf(ctx)
-  const [member, email, connections, identities, consents] = await Promise.all([
+  const { locale, now } = ctx.state
+  const [member, email, connections, identities, consents, rewards] = await Promise.all([
     db.member.findUniqueOrThrow({ where: { id: memberId } }),
     primaryEmail(db, memberId),
     listConnections(db, { withDisabled: true }),
     db.federatedIdentity.findMany({ where: { memberId } }),
-    listEvidence(db, memberId, ctx.state.now),
+    listEvidence(db, memberId, now),
+    presentRewards(db, memberId, locale),
   ])
+  const isLinked = ({ id }: { id: string }) => identities.some(({ connectionId }) => connectionId === id)
+  const open = connections.filter((connection) => !connection.disabledAt && !isLinked(connection))
+  const ids = open.map(({ id }) => id)
+  const offers = await findOffers(db, memberId, ids, locale, now)
   const cards = connections
     .map((connection) => ({
       connection,
@@ -48,7 +55,8 @@ async function showAccount({ db }: LinkDeps, ctx: HttpContext): Promise<void> {
     // A disabled connection is only shown to those who are linked through it: they may still unlink.
     .filter(({ connection, identity }) => identity || !connection.disabledAt)
     .map(({ connection, identity }) => ({
-      ...presentConnection(connection, ctx.state.locale),
+      ...presentConnection(connection, locale),
+      offer: offers[connection.id],
       linked: identity && {
         displayName: displayNameOf(identity.profile),
         linkedAt: identity.linkedAt,
@@ -58,7 +66,7 @@ async function showAccount({ db }: LinkDeps, ctx: HttpContext): Promise<void> {
   const notice = queryParameter(ctx, 'notice')
   const about = cards.find(({ id }) => id === ctx.query.connection)
   const flash =
-    notice && notices.has(notice) && about ? { flash: notice, flashParams: { name: about.name } } : {}
+    notice && notices.has(notice) && about ? { flash: notice, flashParams: { name: about.name } } : undefined
   render(ctx, 'linking/account', {
     member: { id: member.id, name: member.name, email },
     connections: cards,
@@ -68,6 +76,8 @@ async function showAccount({ db }: LinkDeps, ctx: HttpContext): Promise<void> {
         id,
         name: cards.find((card) => card.id === connectionId)?.name ?? shown.connection,
       })),
+    rewards,
+    rewardNews: flash?.flash === 'linked' && about && (await rewardNews(db, memberId, about.id, locale)),
     ...flash,
   })
 }

@@ -1,6 +1,6 @@
 import Router from '@koa/router'
 import { findConnection, getUsableConnection, presentConnection } from '../connections/connection.ts'
-import type { UpstreamAnswer } from '../connections/connector.ts'
+import type { UpstreamAnswer, VerifiedIdentity } from '../connections/connector.ts'
 import {
   type PendingAuthorization,
   peekPendingAuthorization,
@@ -15,6 +15,7 @@ import { render } from '../http/render.ts'
 import { seeOther } from '../http/signed-in.ts'
 import { type ClientHome, findClientHome } from '../oidc/clients/client-home.ts'
 import { Problem, type ProblemCode } from '../problem.ts'
+import { findOffered } from './campaigns/offer.ts'
 import { findIdentity } from './identity.ts'
 import { pathAfter } from './outcome.ts'
 import type { LinkTransaction } from './transaction.ts'
@@ -40,13 +41,28 @@ async function receiveAnswer(deps: TripDeps, ctx: HttpContext, connectionId: str
     const sealedTokens = deps.transactions.sealTokens(transaction.id, tokens)
     // Once proved, the transaction is about this one account and no other.
     if (transaction.proved) throw new Problem('transaction_over')
-    const proved = await deps.transactions.change(transaction, { proved: { identity, sealedTokens } })
+    const proved = await deps.transactions.change(transaction, {
+      proved: { identity, sealedTokens },
+      ...(await offered(deps, transaction, identity, ctx.state.now)),
+    })
     await countProof(deps, proved, ctx.state.now)
     return seeOther(ctx, pageOf(transaction))
   }
   if (answer.outcome === 'refused')
     ctx.state.log.warn({ upstreamError: answer.error }, 'upstream refused the request')
   await endTransaction(deps, ctx, transaction, answer)
+}
+
+/** A sign-in may turn out to be a link only now, and what it is counted under is known then. */
+async function offered(
+  { db }: TripDeps,
+  { purpose, connectionId, way, memberId, campaignId: known }: LinkTransaction,
+  identity: VerifiedIdentity,
+  now: Date,
+) {
+  if (purpose !== 'sign_in' || known) return {}
+  const campaignId = await findOffered(db, { connectionId, way, memberId, identity }, now)
+  return campaignId ? { campaignId } : {}
 }
 
 /** A sign-in through an account that nobody has linked yet is a link from here on. */
@@ -59,7 +75,8 @@ async function countProof(
   if (!isLink) return
   const member = memberId ? { memberId } : {}
   const data = trailOf(rest)
-  if (purpose === 'sign_in') await recordEvent(db, { type: 'link.started', ...member, data }, now)
+  // Pressed by a member in a sign-in, it was counted there.
+  if (rest.way === 'sign_in') await recordEvent(db, { type: 'link.started', ...member, data }, now)
   await recordEvent(db, { type: 'link.proved', ...member, data }, now)
 }
 

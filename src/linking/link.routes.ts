@@ -11,6 +11,7 @@ import { isRecent, type SignInUrl, seeOther } from '../http/signed-in.ts'
 import { primaryEmail } from '../members/contact-point.ts'
 import { Problem } from '../problem.ts'
 import { equalInConstantTime } from '../security/digest.ts'
+import { offerBeforeAgreement } from './campaigns/offer.ts'
 import { placeOf } from './consent/place.ts'
 import { decideLink, type LinkRefusal } from './decide.ts'
 import { displayNameOf, gatherFacts } from './identity.ts'
@@ -106,10 +107,12 @@ async function showConsent(
   if (!transaction.proved) throw new Problem('transaction_over')
   const { identity } = transaction.proved
   const { locale, now } = ctx.state
-  const [member, email, text] = await Promise.all([
+  const link = { ...trailOf(transaction), memberId, identity }
+  const [member, email, text, reward] = await Promise.all([
     deps.db.member.findUniqueOrThrow({ where: { id: memberId } }),
     primaryEmail(deps.db, memberId),
     consentText(deps.db, { connection, identity, termsVersion: deps.termsVersion, locale }, now),
+    offerBeforeAgreement(deps.db, link, transaction.campaignId, locale, now),
   ])
   render(ctx, 'linking/confirm', {
     transactionId: transaction.id,
@@ -123,6 +126,7 @@ async function showConsent(
     terms: text.terms,
     consentDays: text.consentDays,
     shown: consentDigest(text),
+    reward,
   })
 }
 

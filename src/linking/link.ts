@@ -5,6 +5,7 @@ import { lockMember } from '../members/member.ts'
 import { Problem, type ProblemCode } from '../problem.ts'
 import { type Db, inTransaction, isUniqueViolation, type Tx } from '../store/db.ts'
 import type { FederatedIdentity } from '../store/generated/client.ts'
+import { grantReward } from './campaigns/reward.ts'
 import { decideLink, type LinkRefusal } from './decide.ts'
 import { gatherFacts } from './identity.ts'
 import { type ConsentPlace, type LinkConsentText, recordConsent } from './link-consent.ts'
@@ -38,7 +39,7 @@ export async function linkIdentity(db: Db, vault: TokenVault, agreed: AgreedLink
 }
 
 /**
- * The single place a link is made, whatever the way in: identity, evidence, tokens and events. The decision is taken
+ * The single place a link is made, whatever the way in: identity, evidence, tokens, events and reward. The decision is taken
  * again inside the transaction, and (issuer, subject) is unique, so of members who race for one account one gets it;
  * the others' transactions end with a unique violation.
  * @throws Problem identity_linked_to_another_member, already_linked, identity_cooling_off, account_unavailable,
@@ -68,6 +69,7 @@ export async function applyLink(
   await recordEvent(tx, { type: 'link.consented', memberId, data: { ...trail, consentId } }, now)
   const data = { ...trail, identityId: linked.id, consentId, purpose }
   await recordEvent(tx, { type: 'identity.linked', memberId, data }, now)
+  await grantReward(tx, { memberId, connectionId, identity, way, consentId }, now)
   return linked
 }
 

@@ -6,6 +6,7 @@ import {
   type NewConnection,
 } from '../../src/connections/connection.ts'
 import type { Connection } from '../../src/connections/settings.ts'
+import { createCampaign, type NewCampaign } from '../../src/linking/campaigns/campaign.ts'
 import { findIdentity } from '../../src/linking/identity.ts'
 import { linkIdentity } from '../../src/linking/link.ts'
 import { consentText } from '../../src/linking/link-consent.ts'
@@ -128,6 +129,26 @@ export async function givenIdentity(
   const linked = await findIdentity(db, identity)
   if (!linked) throw new Error('the identity was not linked')
   return linked
+}
+
+/** A campaign that runs for an hour more and has no budget, if nothing else is said. Its id. */
+export async function givenCampaign(
+  server: Server,
+  input: Partial<NewCampaign> & { connectionId: string },
+): Promise<string> {
+  const now = server.now()
+  const campaign: NewCampaign = {
+    id: unique('campaign'),
+    name: { ja: '連携キャンペーン', en: 'Link and win' },
+    rewardLabel: { ja: '100ポイント', en: '100 points' },
+    ...{ amount: 100, unit: 'point' },
+    startsAt: new Date(now.getTime() - 1000),
+    endsAt: new Date(now.getTime() + 3_600_000),
+    ...input,
+  }
+  const creation = await inTransaction(server.db, (tx) => createCampaign(tx, campaign, now))
+  if (creation.outcome !== 'created') throw new Error(`no campaign: ${creation.outcome}`)
+  return campaign.id
 }
 
 const unique = (prefix: string) => `${prefix}-${randomBytes(5).toString('hex')}`
