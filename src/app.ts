@@ -97,6 +97,7 @@ export async function createApp(resources: Resources): Promise<App> {
     signInUrl,
     recentSeconds: config.RECENT_SIGN_IN_SECONDS,
     termsVersion: config.TERMS_VERSION,
+    mergeUndoDays: config.MERGE_UNDO_DAYS,
   }
   const { PASSWORD_MIN_LENGTH: passwordMinLength } = config
   const { recentSeconds } = linking

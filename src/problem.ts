@@ -14,6 +14,7 @@ const problems = {
   identity_cooling_off: 409,
   last_sign_in_method: 409,
   link_not_found: 404,
+  merge_refused: 409,
   connection_unavailable: 404,
   transaction_over: 410,
   wrong_browser: 403,

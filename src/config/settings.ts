@@ -116,6 +116,9 @@ export const settings = {
   RECENT_SIGN_IN_SECONDS: wholeNumber(30, 86_400)
     .default(600)
     .describe('how old a sign-in may be when a member links, unlinks or changes a credential'),
+  MERGE_UNDO_DAYS: wholeNumber(1, 3650)
+    .default(30)
+    .describe('for how long two members that were made one can be made two again'),
   OUTBOUND_PRIVATE_HOSTS: list
     .default([])
     .describe('host:port pairs on private addresses that outbound requests may reach, separated by commas'),

@@ -40,6 +40,16 @@ export interface EventData {
   'link.declined': LinkTrail
   /** The event is of the survivor. */
   'member.merged': { mergeId: string; absorbedId: string; by: string }
+  /** The event is of the one who was absorbed, or is restored. */
+  'member.absorbed': { mergeId: string; survivorId: string; by: string }
+  'member.restored': { mergeId: string; survivorId: string; by: string }
+  /** What a relying party that knew either calls the member from here on: member IDs, its `sub`s stand for them. */
+  'subject.resolved': {
+    clientId: string
+    mergeId: string
+    subjectId: string
+    previousIds: readonly string[]
+  }
   'member.merge_undo_requested': { mergeId: string; by: string }
   'member.merge_undone': { mergeId: string; absorbedId: string; by: string }
   /** `rewardId` is the idempotency key for whoever pays it out. */
@@ -78,7 +88,13 @@ export interface EventData {
 }
 
 /** Whose doing it was that a member has to sign in again. */
-export type SessionsEndedBecause = 'member' | 'password_changed' | 'suspended' | 'connection_disabled'
+export type SessionsEndedBecause =
+  | 'member'
+  | 'password_changed'
+  | 'suspended'
+  | 'connection_disabled'
+  | 'absorbed'
+  | 'restored'
 
 export type EventType = keyof EventData
 

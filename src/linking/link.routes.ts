@@ -28,6 +28,8 @@ export interface LinkDeps extends TripDeps {
   signInUrl: SignInUrl
   recentSeconds: number
   termsVersion: string
+  /** For how long a merge can be undone. */
+  mergeUndoDays: number
 }
 
 const agreement = z.object({ shown: z.string().max(100) })

@@ -1,7 +1,7 @@
 import { recordEvent } from '../events/outbox.ts'
 import { type Db, inTransaction } from '../store/db.ts'
 import type { PasswordHasher } from './credentials/password.ts'
-import { endSessions } from './member.ts'
+import { endSessions, lockMember } from './member.ts'
 
 /**
  * Sets the password and ends every session that began before, wherever it is: whoever knew the old one is out.
@@ -19,6 +19,8 @@ export async function setPassword(
 ): Promise<boolean> {
   const hash = await hasher.hash(password)
   return inTransaction(db, async (tx) => {
+    // Before its password, as whoever else writes a member's things.
+    if (!(await lockMember(tx, memberId))) return false
     if (by === 'member') {
       const where = { memberId, ...(expectedHash !== undefined && { hash: expectedHash }) }
       const { count } =

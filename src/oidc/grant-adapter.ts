@@ -3,6 +3,7 @@ import { recordEvent } from '../events/outbox.ts'
 import { type Db, inTransaction, noteChange } from '../store/db.ts'
 import type { Prisma } from '../store/generated/client.ts'
 import { mayBeRecent, type Recent, readGrant } from './recent.ts'
+import { noteKnown } from './subject.ts'
 
 const notIndexed = async () => undefined
 
@@ -23,8 +24,11 @@ export function grantAdapter(db: Db, recent: Recent, now: () => Date): Adapter {
         const { count } = await tx.grant.updateMany({ where: { id }, data: update })
         // Revoked while something was added to it: writing it again would bring its tokens back to life.
         if (count === 0 && !isNew(payload, expiresIn)) throw new errors.AccessDenied('the grant was revoked')
-        if (count === 0)
+        if (count === 0) {
           await tx.grant.create({ data: { ...update, id, memberId, clientId, createdAt: now() } })
+          // After the grant, which waits for whoever holds the member: its own row held, it would be waited for.
+          await noteKnown(tx, clientId, memberId, now())
+        }
         await recordEvent(tx, { type: 'grant.given', memberId, data: { clientId, scopes } }, now())
         noteChange(tx, { topic: 'grant', id })
       })

@@ -1,4 +1,5 @@
 import type { Client } from 'oidc-provider'
+import { z } from 'zod'
 import type { Random } from '../security/random.ts'
 import type { Db, Tx } from '../store/db.ts'
 
@@ -9,6 +10,20 @@ function sectorOf(client: Client): string | undefined {
   if (typeof sector !== 'string' || sector === '') throw new Error('a pairwise client has a sector')
   return sector
 }
+
+/** The same of stored metadata, where no engine is at hand. */
+export function sectorIn(metadata: unknown): string | undefined {
+  const { data } = pairwiseMetadata.safeParse(metadata)
+  const uri = data?.sector_identifier_uri ?? data?.redirect_uris?.[0] ?? data?.jwks_uri
+  return uri === undefined ? undefined : URL.parse(uri)?.host
+}
+
+const pairwiseMetadata = z.object({
+  subject_type: z.literal('pairwise'),
+  sector_identifier_uri: z.string().optional(),
+  redirect_uris: z.array(z.string()).optional(),
+  jwks_uri: z.string().optional(),
+})
 
 /**
  * OpenID Connect Core 8.1: the `sub` of a member in a client's sector. It is random and stored: it tells nothing about
