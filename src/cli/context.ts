@@ -24,7 +24,8 @@ export interface Context {
   sealer(): Promise<Sealer>
 }
 
-const poolSize = 2
+/** A list is worked through a few lines at once. */
+const poolSize = 4
 
 /**
  * Runs `work` over the database the server uses: `DATABASE_URL`, or the embedded PostgreSQL of the data folder, joined

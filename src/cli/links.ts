@@ -77,7 +77,11 @@ function importLinks(
         throw new Refusal(`stopped; run it again to go on: ${error}`, undefined, error)
       })
     try {
-      for await (const row of readLinkRows(file)) await count(row, link, counts, report)
+      for await (const rows of windows(readLinkRows(file), rowsAtOnce)) {
+        const outcomes = await Promise.all(rows.map((row) => (row.ok ? link(row.link) : 'invalid_line')))
+        for (const [index, row] of rows.entries())
+          note(row, outcomes[index] ?? 'invalid_line', counts, report)
+      }
     } catch (error) {
       if (error instanceof UnreadableList) throw new Refusal(error.message.split('\n'), undefined, error)
       if (error instanceof Error && 'code' in error && error.code === 'ENOENT')
@@ -90,13 +94,21 @@ function importLinks(
   })
 }
 
-async function count(
-  row: LinkRow,
-  link: (row: ListedLink) => Promise<StatedOutcome>,
-  counts: Counts,
-  report: WriteStream | undefined,
-): Promise<void> {
-  const outcome = row.ok ? await link(row.link) : 'invalid_line'
+/** Lines that are linked at once. */
+const rowsAtOnce = 4
+
+async function* windows<T>(items: AsyncIterable<T>, size: number): AsyncGenerator<T[]> {
+  let window: T[] = []
+  for await (const item of items) {
+    window.push(item)
+    if (window.length < size) continue
+    yield window
+    window = []
+  }
+  if (window.length > 0) yield window
+}
+
+function note(row: LinkRow, outcome: string, counts: Counts, report: WriteStream | undefined): void {
   counts[outcome] = (counts[outcome] ?? 0) + 1
   if (outcome === 'linked' || outcome === 'already_linked') return
   report?.write(csvLine([row.line, row.ok ? outcome : row.reason]))
