@@ -158,6 +158,7 @@ function engineData(config: Config, jwks: JWKS): EngineData {
     issuer: config.ISSUER,
     cookieKeys: config.COOKIE_KEYS,
     jwks,
+    recentSignInSeconds: config.RECENT_SIGN_IN_SECONDS,
     certificateHeaders: certificate === undefined ? undefined : { certificate, verified },
   }
 }

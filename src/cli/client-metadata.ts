@@ -98,7 +98,7 @@ async function openEngine(): Promise<{ provider: Provider; close(): Promise<void
   const now = () => new Date(0)
   const recent = rememberRecent({ db, store, changes: await openChanges(store, () => {}) }, now)
   const { provider } = buildEngine(
-    { issuer: 'https://unused.invalid', cookieKeys: ['unused'], jwks: { keys } },
+    { issuer: 'https://unused.invalid', cookieKeys: ['unused'], jwks: { keys }, recentSignInSeconds: 600 },
     { db, store, recent, fetch, now, log: createLogger('silent') },
   )
   return {

@@ -21,6 +21,7 @@ import {
   proceed,
   submit,
 } from './interaction.ts'
+import { followLinkRequest, linkMadeMeanwhile } from './link-request.ts'
 import { nextStep } from './next-step.ts'
 import { recoveryStep } from './recovery.routes.ts'
 import { isRenewalDue, renewalStep } from './renewal.routes.ts'
@@ -68,6 +69,8 @@ async function dispatch(deps: InteractionDeps, ctx: HttpContext, interaction: In
       return acceptIdentity(deps, ctx, interaction, transaction, link)
     case 'confirm_link':
       return confirmLink(deps, ctx, interaction, transaction)
+    case 'follow_link_request':
+      return followLinkRequest(deps, ctx, interaction)
     case 'finish':
       return finish(deps, ctx, interaction)
     default:
@@ -128,15 +131,13 @@ async function confirmLink(
   seeOther(ctx, `/link/${transaction.id}`)
 }
 
-async function finish(
-  deps: InteractionDeps,
-  ctx: HttpContext,
-  { uid, details, flow }: Interaction,
-): Promise<void> {
+async function finish(deps: InteractionDeps, ctx: HttpContext, interaction: Interaction): Promise<void> {
+  const { uid, details, flow } = interaction
   if (!flow.signIn) throw new Problem('interaction_over')
   const { memberId, amr, at } = flow.signIn
   const login = { accountId: memberId, amr: [...amr], acr: acrOf(flow.signIn), ts: at, remember: true }
-  const result = details.prompt.name === 'create' ? { login, create: {} } : { login }
+  const made = await linkMadeMeanwhile(deps, interaction, memberId)
+  const result = { login, ...made, ...(details.prompt.name === 'create' && { create: {} }) }
   const begins = await recordSignIn(deps.db, flow.signIn, String(details.params.client_id), ctx.state.now)
   await forgetFlow(deps.store, uid)
   // Void by now: whoever it is proves it anew.

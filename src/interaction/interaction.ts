@@ -49,10 +49,14 @@ export async function loadInteraction(
   return { uid: details.uid, details, flow: await readFlow(store, details.uid) }
 }
 
-/** The steps that lead to a sign-in; asking for consent is another matter. @throws Problem interaction_over */
-export function requireSignInPrompt({ details }: Interaction): void {
-  if (details.prompt.name !== 'login' && details.prompt.name !== 'create')
-    throw new Problem('interaction_over')
+/** Whether the steps lead to a sign-in; asking for consent or a link is another matter. */
+export function isSignInPrompt({ details }: Interaction): boolean {
+  return details.prompt.name === 'login' || details.prompt.name === 'create'
+}
+
+/** @throws Problem interaction_over */
+export function requireSignInPrompt(interaction: Interaction): void {
+  if (!isSignInPrompt(interaction)) throw new Problem('interaction_over')
 }
 
 /** The relying party as the page names it; our own pages are none. */

@@ -25,6 +25,7 @@ export type Step =
   | 'accept_identity'
   | 'confirm_link'
   | 'renew_consent'
+  | 'follow_link_request'
   | 'grant_consent'
   | 'finish'
 
@@ -35,6 +36,7 @@ export type Step =
 export function nextStep(state: InteractionState): Step {
   const { prompt, signedIn, registering, recovering, link, renewal, hinted } = state
   if (prompt === 'consent') return 'grant_consent'
+  if (prompt === 'link') return 'follow_link_request'
   if (link === 'sign_in') return 'accept_identity'
   // A conflict is told on the link's own page, where the member who is signed in by now can read it.
   if (link === 'ask_to_link' || link === 'refuse') return 'confirm_link'

@@ -9,6 +9,7 @@ import { saveFlow } from './flow.ts'
 import {
   type Interaction,
   type InteractionDeps,
+  isSignInPrompt,
   memberToProveAfresh,
   requireSignInPrompt,
 } from './interaction.ts'
@@ -42,7 +43,7 @@ export async function readHint(
 ): Promise<{ follow: string } | 'unavailable' | undefined> {
   const { details, flow } = interaction
   const { connection: hint } = details.params
-  if (typeof hint !== 'string' || hint === '' || details.prompt.name === 'consent') return undefined
+  if (typeof hint !== 'string' || hint === '' || !isSignInPrompt(interaction)) return undefined
   if (flow.transactionId !== undefined || details.lastSubmission?.login !== undefined) return undefined
   const offered = await offeredConnections(deps, interaction)
   return offered.some(({ id }) => id === hint) ? { follow: hint } : 'unavailable'

@@ -6,7 +6,6 @@ import {
   peekPendingAuthorization,
   takePendingAuthorization,
 } from '../connections/pending-authorization.ts'
-import type { DomainEvent } from '../events/event.ts'
 import { recordEvent } from '../events/outbox.ts'
 import type { HttpContext, HttpState } from '../http/context.ts'
 import { queryParameter } from '../http/input.ts'
@@ -16,8 +15,8 @@ import { seeOther } from '../http/signed-in.ts'
 import { type ClientHome, findClientHome } from '../oidc/clients/client-home.ts'
 import { Problem, type ProblemCode } from '../problem.ts'
 import { findOffered } from './campaigns/offer.ts'
+import { endTransaction } from './end.ts'
 import { findIdentity } from './identity.ts'
-import { pathAfter } from './outcome.ts'
 import type { LinkTransaction } from './transaction.ts'
 import { findLatestTransaction, linkBrowsers, sendToUpstream, type TripDeps } from './upstream-trip.ts'
 import { trailOf } from './way.ts'
@@ -157,27 +156,6 @@ async function findSender(
   return pending?.connectionId === connectionId
     ? findClientHome(db, pending.clientId, ctx.state.locale)
     : undefined
-}
-
-async function endTransaction(
-  deps: TripDeps,
-  ctx: HttpContext,
-  transaction: LinkTransaction,
-  answer: { outcome: 'cancelled' | 'refused' } | { outcome: 'failed'; reason: ProblemCode },
-): Promise<void> {
-  const { memberId } = transaction
-  // What the upstream wrote is not repeated: the audit trail keeps our own words.
-  const reason = answer.outcome === 'failed' ? answer.reason : 'upstream_refused'
-  const outcome = answer.outcome === 'cancelled' ? 'declined' : (`failed:${reason}` as const)
-  if (await deps.transactions.burn(transaction, outcome)) {
-    const data = trailOf(transaction)
-    const event: DomainEvent =
-      outcome === 'declined'
-        ? { type: 'link.declined', data }
-        : { type: 'link.refused', data: { ...data, reason } }
-    await recordEvent(deps.db, { ...event, ...(memberId && { memberId }) }, ctx.state.now)
-  }
-  seeOther(ctx, pathAfter(transaction, outcome))
 }
 
 function pageOf({ purpose, id, interactionUid }: LinkTransaction): string {

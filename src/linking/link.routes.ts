@@ -14,6 +14,7 @@ import { equalInConstantTime } from '../security/digest.ts'
 import { offerBeforeAgreement } from './campaigns/offer.ts'
 import { placeOf } from './consent/place.ts'
 import { decideLink, type LinkRefusal } from './decide.ts'
+import { endTransaction } from './end.ts'
 import { displayNameOf, gatherFacts } from './identity.ts'
 import { linkIdentity } from './link.ts'
 import { consentDigest, consentText, type LinkConsentText } from './link-consent.ts'
@@ -71,9 +72,25 @@ async function showNext(deps: LinkDeps, ctx: HttpContext, transaction: LinkTrans
     // Proof before power: whoever merely sits down at an open session cannot add a way in (OWASP ASVS 7.5.1).
     if (!isRecent(session, deps.recentSeconds, now))
       return seeOther(ctx, deps.signInUrl(`/link/${transaction.id}`, 'afresh'))
-    return sendToUpstream(deps, ctx, transaction)
+    return leaveForUpstream(deps, ctx, transaction)
   }
   await showDecision(deps, ctx, transaction, memberId)
+}
+
+/** Where a relying party waits, an upstream that cannot be reached is its answer, and not a page to be stuck on. */
+async function leaveForUpstream(
+  deps: LinkDeps,
+  ctx: HttpContext,
+  transaction: LinkTransaction,
+): Promise<void> {
+  try {
+    await sendToUpstream(deps, ctx, transaction)
+  } catch (error) {
+    if (!transaction.interactionUid || !(error instanceof Problem) || !/^(un|up|conn)/.test(error.code))
+      throw error
+    ctx.state.log.warn({ problem: error.code, err: error.cause }, 'upstream not reached')
+    await endTransaction(deps, ctx, transaction, { outcome: 'failed', reason: error.code })
+  }
 }
 
 async function showDecision(

@@ -15,7 +15,8 @@ export function pathAfter(
 ): string {
   const notice = outcome && noticeOf(outcome)
   const query = notice ? `?notice=${notice}&connection=${encodeURIComponent(connectionId)}` : ''
-  if (purpose === 'link') return `/account${query}`
+  // A relying party waits for the outcome, and tells it in its own words.
+  if (purpose === 'link') return interactionUid ? `/interaction/${interactionUid}` : `/account${query}`
   // A sign-in goes on by itself; only what kept it from going on is said.
   return `/interaction/${interactionUid}${notice === 'declined' || notice === 'link_failed' ? query : ''}`
 }

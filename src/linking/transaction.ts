@@ -9,6 +9,8 @@ import { type LinkOutcome, pathAfter } from './outcome.ts'
 import type { LinkTrail } from './way.ts'
 
 const ttlSeconds = 600
+/** How long a browser is still led to where it came from: as long as an interaction waits. */
+const endSeconds = 3600
 
 /**
  * One linking in progress. Bound from the start to a browser, a connection and a purpose, and to a member as soon as
@@ -52,13 +54,14 @@ export interface Transactions {
 
 export interface TransactionEnd {
   path: string
-  /** Unset while it is carried out, and for ever when the process died meanwhile. */
+  /** Unset while it is carried out, for ever when the process died meanwhile, and when it ran out. */
   outcome?: LinkOutcome
 }
 
 export function linkTransactions(store: Ephemeral, random: Random, sealer: Sealer): Transactions {
   const key = (id: string) => `link:${id}`
   const endKey = (id: string, browser: string) => `link-end:${digest(`${id}\0${browser}`)}`
+  const originKey = (id: string, browser: string) => `link-origin:${digest(`${id}\0${browser}`)}`
   const endOf = (transaction: LinkTransaction, outcome?: LinkOutcome) =>
     JSON.stringify({ path: pathAfter(transaction, outcome), outcome } satisfies {
       path: string
@@ -69,6 +72,9 @@ export function linkTransactions(store: Ephemeral, random: Random, sealer: Seale
     async start(fresh) {
       const transaction = { ...fresh, id: random.token(24), retries: 0 }
       await store.set(key(transaction.id), JSON.stringify(transaction), ttlSeconds)
+      // Where a relying party waits, a transaction that runs out leads back to it.
+      if (fresh.purpose === 'link' && fresh.interactionUid)
+        await store.set(originKey(transaction.id, fresh.browser), endOf(transaction), endSeconds)
       return transaction
     },
     async get(id, browsers) {
@@ -88,15 +94,16 @@ export function linkTransactions(store: Ephemeral, random: Random, sealer: Seale
     async burn(transaction, outcome) {
       const { id, browser } = transaction
       // Before it ends, so that whoever finds it over also finds where it has led.
-      await store.setIfAbsent(endKey(id, browser), endOf(transaction, outcome), ttlSeconds)
+      await store.setIfAbsent(endKey(id, browser), endOf(transaction, outcome), endSeconds)
       return (await store.take(key(id))) !== undefined
     },
     async settle(transaction, outcome) {
       const { id, browser } = transaction
-      await store.set(endKey(id, browser), endOf(transaction, outcome), ttlSeconds)
+      await store.set(endKey(id, browser), endOf(transaction, outcome), endSeconds)
     },
     async findEnd(id, browsers) {
-      const found = await Promise.all(browsers.map((browser) => store.get(endKey(id, browser))))
+      const keys = [endKey, originKey].flatMap((keyFor) => browsers.map((browser) => keyFor(id, browser)))
+      const found = await Promise.all(keys.map((at) => store.get(at)))
       const stored = found.find((end) => end !== undefined)
       return stored === undefined ? undefined : JSON.parse(stored)
     },

@@ -11,6 +11,7 @@ import { findActiveMember, isSessionEnded } from '../members/member.ts'
 import type { Db } from '../store/db.ts'
 import type { Member } from '../store/generated/client.ts'
 import { contentOf } from './grant-content.ts'
+import { linkResultClaim } from './link-request.ts'
 import { type EngineDeps, mayBeRecent, type RecentMember } from './recent.ts'
 import { scopeClaims } from './scope-claims.ts'
 import { tellUnavailable } from './unavailable.ts'
@@ -38,7 +39,10 @@ export function findMemberAccount({ db, recent: { members }, now }: EngineDeps):
     return {
       accountId: member.id,
       member,
-      claims: (_use, scope, asked) => memberClaims({ db, now }, ctx, member, scope, asked),
+      claims: async (use, scope, asked) => ({
+        ...(await memberClaims({ db, now }, ctx, member, scope, asked)),
+        ...(use === 'id_token' && linkResultClaim(ctx)),
+      }),
     }
   }
 }

@@ -28,6 +28,8 @@ export interface EngineData {
   issuer: string
   cookieKeys: string[]
   jwks: JWKS
+  /** How old a sign-in may be when a member links. */
+  recentSignInSeconds: number
   /** Where the proxy in front says who has proved a key over TLS; unset, nobody has. */
   certificateHeaders?: CertificateHeaders | undefined
 }
@@ -44,7 +46,8 @@ const claims = {
     iss: null,
     sid: null,
     // linked_accounts is in the ID token besides userinfo, whenever its scope was granted and the client may see any.
-    openid: ['sub', 'linked_accounts'],
+    // link_result is the answer to link_connection, in the ID token of that request alone.
+    openid: ['sub', 'linked_accounts', 'link_result'],
     ...Object.fromEntries(Object.entries(scopeClaims).map(([scope, claims]) => [scope, [...claims]])),
   },
 } satisfies Configuration
@@ -158,7 +161,10 @@ export function engineConfiguration(data: EngineData, deps: EngineDeps): Configu
     subjectTypes: ['public', 'pairwise'],
     pairwiseIdentifier: pairwiseSubjects(db, systemRandom, deps.now),
     sectorIdentifierUriValidate: isRegistering,
-    interactions: { policy: promptPolicy(db), url: (_ctx, { uid }) => `/interaction/${uid}` },
+    interactions: {
+      policy: promptPolicy(deps, data.recentSignInSeconds),
+      url: (_ctx, { uid }) => `/interaction/${uid}`,
+    },
 
     ...claims,
     acrValues: [...acrValues],
@@ -187,7 +193,10 @@ export function engineConfiguration(data: EngineData, deps: EngineDeps): Configu
     expiresWithSession: (_ctx, code) => code.kind !== 'DeviceCode' && !code.scopes.has('offline_access'),
     ttl,
     features: features(data, deps, findAccount),
-    discovery: { prompt_values_supported: ['none', 'login', 'consent', 'create'] },
+    discovery: {
+      prompt_values_supported: ['none', 'login', 'consent', 'create'],
+      link_connection_supported: true,
+    },
     renderError: renderEngineError(db),
   }
 }

@@ -5,15 +5,20 @@ import type { Db } from '../store/db.ts'
 import { isClaimAllowed, type MemberAccount } from './account.ts'
 import { acrCheck } from './acr.ts'
 import { contentOf } from './grant-content.ts'
+import { linkPrompt, recentSignInCheck } from './link-request.ts'
 import { memberOfSubject } from './pairwise.ts'
+import type { EngineDeps } from './recent.ts'
 
 const { Check, Prompt, base } = interactionPolicy
 
 /**
  * What an authorization request must pass. On top of the engine's own checks: the session counts and is the right
- * member's, and consent covers each connection whose linked accounts the client may see.
+ * member's, the link that was asked for is there or was asked for, and consent covers each connection whose linked accounts the client may see.
  */
-export function promptPolicy(db: Db): interactionPolicy.DefaultPolicy {
+export function promptPolicy(
+  { db, now }: Pick<EngineDeps, 'db' | 'now'>,
+  recentSignInSeconds: number,
+): interactionPolicy.DefaultPolicy {
   const policy = base()
   const login = policy.get('login')
   login?.checks.add(
@@ -23,9 +28,11 @@ export function promptPolicy(db: Db): interactionPolicy.DefaultPolicy {
     new Check('hint', 'another End-User is expected', 'login_required', refuseAnotherMember(db)),
   )
   login?.checks.add(acrCheck())
+  login?.checks.add(recentSignInCheck(db, now, recentSignInSeconds))
   const consent = policy.get('consent')
   for (const reason of ['native_client_prompt', 'op_claims_missing']) consent?.checks.remove(reason)
   for (const check of consentChecks()) consent?.checks.add(check)
+  policy.add(linkPrompt(db), 1)
   // Initiating User Registration via OpenID Connect 1.0 section 4: prompt=create.
   policy.add(new Prompt({ name: 'create', requestable: true }), 0)
   return policy
@@ -92,7 +99,7 @@ function isUnprovedNativeClient({ oidc: { client, params = {}, result } }: KoaCo
 }
 
 /** About the sign-in itself: in an ID token whether or not it was asked for, and nothing to consent to. */
-const protocolClaims = new Set(['sub', 'sid', 'auth_time', 'acr', 'amr', 'iss'])
+const protocolClaims = new Set(['link_result', 'sub', 'sid', 'auth_time', 'acr', 'amr', 'iss'])
 
 /** What the client may not have, nobody is asked for. */
 function missingClaims({ oidc }: KoaContextWithOIDC): string[] {

@@ -16,6 +16,7 @@ import { leaveOutType } from './empty-answer.ts'
 import { replayGuard } from './ephemeral-adapter.ts'
 import { noteGrantUse } from './grant.ts'
 import { echoInteractionId } from './interaction-id.ts'
+import { carryLinkResults } from './link-request.ts'
 import { formPostPage } from './pages.ts'
 import type { EngineDeps } from './recent.ts'
 import { dropStacksOfRefusals } from './refusals.ts'
@@ -55,6 +56,7 @@ export function buildEngine(data: EngineData, deps: EngineSurroundings): Engine 
   dropStacksOfRefusals()
   keepInstances(provider, deps.recent)
   markTokens(provider)
+  carryLinkResults(provider)
   manageRegistrations(provider, deps.store, deps.now)
   honorKeyRotation(provider, deps.now)
   // The engine's own check looks first and stores after: two presentations at once would both be first.

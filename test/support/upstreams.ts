@@ -10,7 +10,9 @@ import { startUpstreamProvider, type UpstreamProvider } from './upstream-provide
 export function startLinkingApp(options: TestAppOptions = {}): Promise<TestApp & { privateHosts: string[] }> {
   const privateHosts: string[] = []
   const env = { TRUST_PROXY: '1', TERMS_VERSION: '2026-04', ...options.env }
-  return startTestApp({ ...options, env, privateHosts }).then((server) => ({ ...server, privateHosts }))
+  return startTestApp({ ...options, env, privateHosts }).then((server) =>
+    Object.assign(server, { privateHosts }),
+  )
 }
 
 /** A real OpenID Provider and the connection to it, which is found by discovery. */

@@ -27,6 +27,11 @@ test.each<[string, Partial<InteractionState>, Step]>([
   ['never in the middle of a recovery', { hinted: true, recovering: true }, 'reset_password'],
   ['a registration goes on with its code', { prompt: 'create', registering: true }, 'verify_email'],
   ['a recovery goes on with its code', { recovering: true }, 'reset_password'],
+  [
+    'a link that was asked for is followed, and nothing else',
+    { prompt: 'link', hinted: true },
+    'follow_link_request',
+  ],
   ['who is signed in is done', { signedIn: true }, 'finish'],
   [
     'an agreement that has to be given anew is asked for first',
