@@ -16,6 +16,7 @@ import { forms, shell } from './http/shell.ts'
 import { seeOther } from './http/signed-in.ts'
 import { interactionRoutes } from './interaction/interaction.routes.ts'
 import { watchConsents } from './linking/consent/watch.ts'
+import { formAnswers } from './linking/form-answer.ts'
 import type { LinkDeps } from './linking/link.routes.ts'
 import { linkingMail } from './linking/mail.ts'
 import { noticeSink } from './linking/notices/notice-sink.ts'
@@ -113,12 +114,7 @@ export async function createApp(resources: Resources): Promise<App> {
   const ours = new Router<HttpState>()
   for (const middleware of [...forms(issuer), readSession(db, provider)]) ours.use(middleware)
   for (const page of pages) ours.use(page.routes())
-  koa.use(refuseOtherMethods)
-  koa.use(machinesFirst(engine.middleware))
-  koa.use(ours.routes() as HttpMiddleware)
-  koa.use(ours.allowedMethods() as HttpMiddleware)
-  koa.use(postRequests)
-  koa.use(engine.middleware)
+  serve(koa, engine, formAnswers(linking), ours)
   koa.on('error', (error) => log.error({ err: error }, 'request failed outside the shell'))
 
   const mail = mailSink(resources, codes)
@@ -135,6 +131,22 @@ export async function createApp(resources: Resources): Promise<App> {
     await Promise.all([engine.stop(), dispatcher.stop(), consents.stop()])
   }
   return { koa, dispatcher, engine, stop }
+}
+
+/** What a request is offered to, in this order, until it is answered. */
+function serve(
+  koa: Koa<HttpState>,
+  engine: EngineHolder,
+  forms: HttpMiddleware,
+  pages: Router<HttpState>,
+): void {
+  koa.use(refuseOtherMethods)
+  koa.use(machinesFirst(engine.middleware))
+  koa.use(forms)
+  koa.use(pages.routes() as HttpMiddleware)
+  koa.use(pages.allowedMethods() as HttpMiddleware)
+  koa.use(postRequests)
+  koa.use(engine.middleware)
 }
 
 /** The engine, kept on the keys of all processes, and what it may remember between requests. */

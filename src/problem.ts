@@ -17,6 +17,7 @@ const problems = {
   merge_refused: 409,
   connection_unavailable: 404,
   transaction_over: 410,
+  trial_over: 410,
   wrong_browser: 403,
   upstream_refused: 400,
   upstream_unreachable: 502,

@@ -1,9 +1,12 @@
 import { z } from 'zod'
 import { findConnection, openSecret } from '../connections/connection.ts'
+import { chainOf, messageOf } from '../connections/failure.ts'
 import { createOidcConnector } from '../connections/oidc.ts'
 import type { Connection } from '../connections/settings.ts'
 import { createOutbound } from '../http/outbound.ts'
+import { trialUrl } from '../linking/trial/ticket.ts'
 import { Problem } from '../problem.ts'
+import { systemRandom } from '../security/random.ts'
 import type { Json } from './command.ts'
 import { type Check, checkMetadata, fail, ok, warn } from './connection-checks.ts'
 import { toView } from './connection-view.ts'
@@ -19,6 +22,7 @@ export function testConnection(id: string, { json }: Json, surroundings: Surroun
     const checks = await runChecks(connection, context)
     const passed = checks.every(({ outcome }) => outcome !== 'fail')
     const { callbackUrl } = toView(connection, context.config.ISSUER)
+    const trial = passed ? await trialOf(connection, context) : undefined
     const lines = [
       table(
         ['outcome', 'check', 'found'],
@@ -27,13 +31,21 @@ export function testConnection(id: string, { json }: Json, surroundings: Surroun
       ),
       ...checks.flatMap(({ name, advice }) => (advice ? [`  ${name}: ${plain(advice)}`] : [])),
       '',
-      passed
-        ? `Nothing stands in the way. What only a sign-in shows: the secret, and the callback URL ${callbackUrl}`
-        : 'Members cannot use this connection until what failed is put right.',
+      ...(trial
+        ? [
+            `Nothing stands in the way. Whether the secret and the callback URL ${callbackUrl}`,
+            'are right, only a sign-in shows. Open this in a browser, once, within ten minutes; nothing is stored:',
+            `  ${trial}`,
+          ]
+        : ['Members cannot use this connection until what failed is put right.']),
     ]
-    print(json, { id, passed, callbackUrl, checks }, lines.join('\n'))
+    print(json, { id, passed, callbackUrl, checks, trialUrl: trial ?? null }, lines.join('\n'))
     if (!passed) process.exitCode = exitCode.refused
   })
+}
+
+async function trialOf({ id }: Connection, { config, sealer, now }: Context): Promise<string> {
+  return trialUrl({ sealer: await sealer(), random: systemRandom, issuer: config.ISSUER }, id, now)
 }
 
 async function runChecks(connection: Connection, { config, sealer, now }: Context): Promise<Check[]> {
@@ -86,7 +98,7 @@ function discoveryFailure(error: unknown): Check {
       `the upstream answered with HTTP status ${response.status}`,
       'check --issuer: is it an OpenID Provider?',
     )
-  const found = messageOf(causes.at(-1))
+  const found = causes.map(messageOf).findLast(Boolean) ?? ''
   return error instanceof Problem && error.code === 'upstream_unreachable'
     ? fail(name, `it cannot be reached: ${found}`, 'check --issuer and the way out of this network')
     : fail(name, found, 'check --issuer: is it an OpenID Provider?')
@@ -94,10 +106,3 @@ function discoveryFailure(error: unknown): Check {
 
 /** The engine of the connector names what it compared. */
 const issuerMismatch = z.object({ attribute: z.literal('issuer'), body: z.object({ issuer: z.string() }) })
-
-function chainOf(error: unknown): unknown[] {
-  const cause = error instanceof Error ? error.cause : undefined
-  return cause === undefined ? [error] : [error, ...chainOf(cause)]
-}
-
-const messageOf = (cause: unknown) => (cause instanceof Error ? cause.message || cause.name : String(cause))

@@ -2,12 +2,7 @@ import type { Claims, ReceivedClaims, VerifiedIdentity } from './connector.ts'
 import { kindOf } from './kinds.ts'
 import type { Connection } from './settings.ts'
 
-export type AccountFault =
-  | 'subject_missing'
-  | 'subject_unusable'
-  | 'subject_not_text'
-  | 'subject_not_integer'
-  | 'subject_differs'
+export type AccountFault = 'subject_missing' | 'subject_unusable' | 'subject_not_text' | 'subject_not_integer'
 
 /** What was received names no account that could be linked. */
 export class UnusableAccount extends Error {

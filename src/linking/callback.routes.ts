@@ -18,6 +18,7 @@ import { findOffered } from './campaigns/offer.ts'
 import { endTransaction } from './end.ts'
 import { findIdentity } from './identity.ts'
 import type { LinkTransaction } from './transaction.ts'
+import { receiveTrial } from './trial/receive-trial.ts'
 import { findLatestTransaction, linkBrowsers, sendToUpstream, type TripDeps } from './upstream-trip.ts'
 import { trailOf } from './way.ts'
 
@@ -29,6 +30,7 @@ export function callbackRoutes(deps: TripDeps): Router<HttpState> {
 }
 
 async function receiveAnswer(deps: TripDeps, ctx: HttpContext, connectionId: string): Promise<void> {
+  if (await receiveTrial(deps, ctx, connectionId)) return
   const pending = await matchPending(deps, ctx, connectionId)
   if (!pending) return recover(deps, ctx, connectionId)
 

@@ -4,6 +4,7 @@ import { type LineSimulator, startLineSimulator } from '../../src/demo/line/serv
 import { startTestApp, type TestApp, type TestAppOptions } from './app.ts'
 import { givenConnection } from './given.ts'
 import { loginChannelOf } from './line-simulator.ts'
+import { type OAuth2Behavior, type OAuth2Server, startOAuth2Server } from './oauth2-server.ts'
 import { startUpstreamProvider, type UpstreamProvider } from './upstream-provider.ts'
 
 /** A server behind a proxy, so that each visitor may have an address of their own. */
@@ -46,3 +47,34 @@ export async function givenLine(server: TestApp & { privateHosts: string[] }): P
   await givenConnection(server, { id: 'line', kind: 'line', name, issuer: line.url, clientId, clientSecret })
   return line
 }
+
+/** An OAuth 2.0 server without OpenID Connect, and the connection to it, which an operator describes address by address. */
+export async function givenOAuth2(
+  server: TestApp & { privateHosts: string[] },
+  { id, ...input }: Partial<NewConnection> & { id: string },
+  behavior: Partial<OAuth2Behavior> = {},
+): Promise<OAuth2Server> {
+  const secret = 'a secret of one test'
+  const upstream = await startOAuth2Server({ id: 'hitotsu', secret }, behavior)
+  server.privateHosts.push(new URL(upstream.origin).host)
+  await givenConnection(server, {
+    id,
+    kind: 'oauth2',
+    issuer: upstream.origin,
+    clientSecret: secret,
+    ...input,
+    settings: {
+      endpoints: endpointsAt(upstream.origin),
+      claims: { subject: 'id', subjectType: 'text', name: 'name', email: 'email' },
+      ...input.settings,
+    },
+  })
+  return upstream
+}
+
+export const endpointsAt = (origin: string) => ({
+  authorization: `${origin}/authorize`,
+  token: `${origin}/token`,
+  userinfo: `${origin}/me`,
+  revocation: `${origin}/revoke`,
+})
