@@ -87,19 +87,7 @@ export async function createApp(resources: Resources): Promise<App> {
   const engine = await openEngine(resources, sealer, subjectOf)
   const { provider } = engine
 
-  const linking: LinkDeps = {
-    db,
-    store,
-    random,
-    issuer,
-    connector,
-    transactions: linkTransactions(store, random, sealer),
-    vault: { sealer },
-    signInUrl,
-    recentSeconds: config.RECENT_SIGN_IN_SECONDS,
-    termsVersion: config.TERMS_VERSION,
-    mergeUndoDays: config.MERGE_UNDO_DAYS,
-  }
+  const linking = linkingDeps(resources, sealer, connector)
   const { PASSWORD_MIN_LENGTH: passwordMinLength } = config
   const { recentSeconds } = linking
 
@@ -147,6 +135,28 @@ function serve(
   koa.use(pages.allowedMethods() as HttpMiddleware)
   koa.use(postRequests)
   koa.use(engine.middleware)
+}
+
+/** What linking stands on. */
+function linkingDeps(
+  { config, db, store, random }: Resources,
+  sealer: Sealer,
+  connector: LinkDeps['connector'],
+): LinkDeps {
+  const issuer = config.ISSUER
+  return {
+    db,
+    store,
+    random,
+    issuer,
+    connector,
+    transactions: linkTransactions(store, random, sealer),
+    vault: { sealer },
+    signInUrl: accountSignInUrl(issuer),
+    recentSeconds: config.RECENT_SIGN_IN_SECONDS,
+    termsVersion: config.TERMS_VERSION,
+    mergeUndoDays: config.MERGE_UNDO_DAYS,
+  }
 }
 
 /** The engine, kept on the keys of all processes, and what it may remember between requests. */

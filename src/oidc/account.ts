@@ -14,6 +14,7 @@ import { contentOf } from './grant-content.ts'
 import { linkResultClaim } from './link-request.ts'
 import { type EngineDeps, mayBeRecent, type RecentMember } from './recent.ts'
 import { scopeClaims } from './scope-claims.ts'
+import { isMemberId, type SubjectsOf } from './subject.ts'
 import { tellUnavailable } from './unavailable.ts'
 
 /** Read whole a moment ago, or just now without the address. */
@@ -27,9 +28,12 @@ export interface MemberAccount extends Account {
  * The single authority on who a token or session speaks for: asked at every grant, refresh and userinfo request. A
  * member who was suspended or deleted is not found; nor is one for a token of a session that was ended.
  */
-export function findMemberAccount({ db, recent: { members }, now }: EngineDeps): FindAccount {
+export function findMemberAccount(
+  { db, recent: { members }, now }: EngineDeps,
+  subjectsOf: SubjectsOf,
+): FindAccount {
   return async (ctx, sub, token): Promise<MemberAccount | undefined> => {
-    if (!/^[0-9a-f-]{36}$/.test(sub)) return undefined
+    if (!isMemberId(sub)) return undefined
     const found: Promise<KnownMember | undefined> = mayBeRecent()
       ? members.get(sub)
       : findActiveMember(db, sub)
@@ -40,7 +44,7 @@ export function findMemberAccount({ db, recent: { members }, now }: EngineDeps):
       accountId: member.id,
       member,
       claims: async (use, scope, asked) => ({
-        ...(await memberClaims({ db, now }, ctx, member, scope, asked)),
+        ...(await memberClaims({ db, now, subjectsOf }, ctx, member, scope, asked)),
         ...(use === 'id_token' && linkResultClaim(ctx)),
       }),
     }
@@ -64,7 +68,7 @@ export function signInFacts({ oidc: { entities } }: KoaContextWithOIDC): Unknown
 }
 
 async function memberClaims(
-  deps: Pick<EngineDeps, 'db' | 'now'>,
+  deps: Pick<EngineDeps, 'db' | 'now'> & { subjectsOf: SubjectsOf },
   ctx: KoaContextWithOIDC,
   member: KnownMember,
   scope: string,
@@ -81,7 +85,18 @@ async function memberClaims(
     ...(email && { email, email_verified: true }),
     ...(linkedAccounts && { linked_accounts: linkedAccounts }),
   }
-  return { sub: member.id, ...allowedClaims(ctx, claims) }
+  return { sub: member.id, ...allowedClaims(ctx, claims), ...(await previousSubs(deps, ctx, member)) }
+}
+
+/** By which other names the client knew who is this member now: as much as `sub` nothing anybody has to agree to. */
+async function previousSubs(
+  { subjectsOf }: { subjectsOf: SubjectsOf },
+  { oidc: { client } }: KoaContextWithOIDC,
+  member: KnownMember,
+): Promise<{ previous_subs?: string[] }> {
+  if (!client || ('absorbed' in member && member.absorbed.length === 0)) return {}
+  const { previous } = await subjectsOf(client, member.id)
+  return previous.length > 0 ? { previous_subs: previous } : {}
 }
 
 const emailOf = (db: Db, member: KnownMember) =>

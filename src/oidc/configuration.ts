@@ -15,7 +15,6 @@ import { loadExistingGrant } from './grant.ts'
 import { introspectionPolicy } from './introspection.ts'
 import { type CertificateHeaders, certificateMethods, mutualTls } from './mutual-tls.ts'
 import { signedOutPage, signOutPage } from './pages.ts'
-import { pairwiseSubjects } from './pairwise.ts'
 import { promptPolicy } from './prompt-policy.ts'
 import type { EngineDeps } from './recent.ts'
 import { isRegistering, registrationFeatures } from './registration.ts'
@@ -23,6 +22,7 @@ import { requestObjectRules } from './request-object.ts'
 import { resourceIndicators } from './resources.ts'
 import { routes } from './routes.ts'
 import { scopeClaims } from './scope-claims.ts'
+import { nameInAccessToken, type SubjectsOf } from './subject.ts'
 
 export interface EngineData {
   issuer: string
@@ -47,7 +47,7 @@ const claims = {
     sid: null,
     // linked_accounts is in the ID token besides userinfo, whenever its scope was granted and the client may see any.
     // link_result is the answer to link_connection, in the ID token of that request alone.
-    openid: ['sub', 'linked_accounts', 'link_result'],
+    openid: ['sub', 'previous_subs', 'linked_accounts', 'link_result'],
     ...Object.fromEntries(Object.entries(scopeClaims).map(([scope, claims]) => [scope, [...claims]])),
   },
 } satisfies Configuration
@@ -82,6 +82,7 @@ function features(
   { issuer, cookieKeys, certificateHeaders }: EngineData,
   { recent, now }: EngineDeps,
   findAccount: FindAccount,
+  subjectsOf: SubjectsOf,
 ): Configuration['features'] {
   return {
     devInteractions: { enabled: false },
@@ -102,7 +103,7 @@ function features(
     mTLS: mutualTls(certificateHeaders),
     // RFC 7009 section 2.1: a client ends its own tokens.
     revocation: { enabled: true, allowedPolicy: (_ctx, { clientId }, token) => token.clientId === clientId },
-    introspection: { enabled: true, allowedPolicy: introspectionPolicy(recent, findAccount) },
+    introspection: { enabled: true, allowedPolicy: introspectionPolicy(recent, findAccount, subjectsOf) },
   }
 }
 
@@ -140,10 +141,14 @@ function extraClientMetadata(hasMutualTls: boolean): NonNullable<Configuration['
 }
 
 /** The engine's options as data, each with the reason where it is not the engine's default. */
-export function engineConfiguration(data: EngineData, deps: EngineDeps): Configuration {
+export function engineConfiguration(
+  data: EngineData,
+  deps: EngineDeps,
+  subjectsOf: SubjectsOf,
+): Configuration {
   const { issuer, cookieKeys, jwks } = data
   const { db } = deps
-  const findAccount = findMemberAccount(deps)
+  const findAccount = findMemberAccount(deps, subjectsOf)
   return {
     adapter: engineAdapter(deps),
     jwks,
@@ -159,10 +164,11 @@ export function engineConfiguration(data: EngineData, deps: EngineDeps): Configu
     findAccount,
     loadExistingGrant: loadExistingGrant(db),
     subjectTypes: ['public', 'pairwise'],
-    pairwiseIdentifier: pairwiseSubjects(db, systemRandom, deps.now),
+    pairwiseIdentifier: async (_ctx, memberId, client) => (await subjectsOf(client, memberId)).sub,
+    formats: { customizers: { jwt: nameInAccessToken(subjectsOf) } },
     sectorIdentifierUriValidate: isRegistering,
     interactions: {
-      policy: promptPolicy(deps, data.recentSignInSeconds),
+      policy: promptPolicy(deps, data.recentSignInSeconds, subjectsOf),
       url: (_ctx, { uid }) => `/interaction/${uid}`,
     },
 
@@ -192,7 +198,7 @@ export function engineConfiguration(data: EngineData, deps: EngineDeps): Configu
     // A device is elsewhere than the browser that connected it, and knows nothing of that browser's session.
     expiresWithSession: (_ctx, code) => code.kind !== 'DeviceCode' && !code.scopes.has('offline_access'),
     ttl,
-    features: features(data, deps, findAccount),
+    features: features(data, deps, findAccount, subjectsOf),
     discovery: {
       prompt_values_supported: ['none', 'login', 'consent', 'create'],
       link_connection_supported: true,

@@ -2,8 +2,8 @@ import { type Adapter, type AdapterPayload, errors } from 'oidc-provider'
 import { recordEvent } from '../events/outbox.ts'
 import { type Db, inTransaction, noteChange } from '../store/db.ts'
 import type { Prisma } from '../store/generated/client.ts'
+import { noteKnown } from './lineage.ts'
 import { mayBeRecent, type Recent, readGrant } from './recent.ts'
-import { noteKnown } from './subject.ts'
 
 const notIndexed = async () => undefined
 

@@ -6,8 +6,8 @@ import { isClaimAllowed, type MemberAccount } from './account.ts'
 import { acrCheck } from './acr.ts'
 import { contentOf } from './grant-content.ts'
 import { linkPrompt, recentSignInCheck } from './link-request.ts'
-import { memberOfSubject } from './pairwise.ts'
 import type { EngineDeps } from './recent.ts'
+import { memberOfSubject, type SubjectsOf } from './subject.ts'
 
 const { Check, Prompt, base } = interactionPolicy
 
@@ -18,6 +18,7 @@ const { Check, Prompt, base } = interactionPolicy
 export function promptPolicy(
   { db, now }: Pick<EngineDeps, 'db' | 'now'>,
   recentSignInSeconds: number,
+  subjectsOf: SubjectsOf,
 ): interactionPolicy.DefaultPolicy {
   const policy = base()
   const login = policy.get('login')
@@ -27,6 +28,8 @@ export function promptPolicy(
   login?.checks.add(
     new Check('hint', 'another End-User is expected', 'login_required', refuseAnotherMember(db)),
   )
+  for (const reason of ['id_token_hint', 'claims_id_token_sub_value']) login?.checks.remove(reason)
+  for (const check of subjectChecks(db, subjectsOf)) login?.checks.add(check)
   login?.checks.add(acrCheck())
   login?.checks.add(recentSignInCheck(db, now, recentSignInSeconds))
   const consent = policy.get('consent')
@@ -36,6 +39,36 @@ export function promptPolicy(
   // Initiating User Registration via OpenID Connect 1.0 section 4: prompt=create.
   policy.add(new Prompt({ name: 'create', requestable: true }), 0)
   return policy
+}
+
+/** The engine compares with the member ID, which is not what every client calls the member. */
+function subjectChecks(db: Db, subjectsOf: SubjectsOf): interactionPolicy.Check[] {
+  return [
+    // OpenID Connect Core 3.1.2.1: the End-User the ID token identified, by whatever name that was.
+    new Check(
+      'id_token_hint',
+      'id_token_hint and authenticated subject do not match',
+      'login_required',
+      async ({ oidc: { client, entities, session } }) => {
+        const { IdTokenHint: hint } = entities
+        if (!hint || !client) return Check.NO_NEED_TO_PROMPT
+        const { sub } = hint.payload
+        return !session?.accountId || (await memberOfSubject(db, client, String(sub))) !== session.accountId
+      },
+    ),
+    // Section 5.5.1: a certain `sub` is asked for, so it is compared with the one that would be in the answer.
+    new Check(
+      'claims_id_token_sub_value',
+      'requested subject could not be obtained',
+      'login_required',
+      async ({ oidc: { client, claims, session } }) => {
+        const asked = claims.id_token?.sub
+        if (!client || !asked || asked.value === undefined) return Check.NO_NEED_TO_PROMPT
+        return !session?.accountId || asked.value !== (await subjectsOf(client, session.accountId)).sub
+      },
+      ({ oidc: { claims } }) => ({ sub: claims.id_token?.sub }),
+    ),
+  ]
 }
 
 function consentChecks(): interactionPolicy.Check[] {

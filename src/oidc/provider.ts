@@ -3,6 +3,7 @@ import { Provider } from 'oidc-provider'
 import type { HttpMiddleware } from '../http/context.ts'
 import { pinOrigin } from '../http/origin.ts'
 import type { Outbound } from '../http/outbound.ts'
+import { systemRandom } from '../security/random.ts'
 import type { Logger } from '../telemetry/logger.ts'
 import { recordLogouts } from './backchannel-logout.ts'
 import { compareDigests } from './client-authentication.ts'
@@ -21,6 +22,7 @@ import { formPostPage } from './pages.ts'
 import type { EngineDeps } from './recent.ts'
 import { dropStacksOfRefusals } from './refusals.ts'
 import { manageRegistrations } from './registration.ts'
+import { memberSubjects, nameMembers } from './subject.ts'
 import {
   type SubjectOf,
   tokenExchange,
@@ -43,8 +45,9 @@ export interface EngineSurroundings extends EngineDeps {
 
 /** The only place an engine is made: from data, with everything that hangs on it, so that it can be made anew at any time. */
 export function buildEngine(data: EngineData, deps: EngineSurroundings): Engine {
+  const subjectsOf = memberSubjects(deps, systemRandom)
   const provider = new Provider(data.issuer, {
-    ...engineConfiguration(data, deps),
+    ...engineConfiguration(data, deps, subjectsOf),
     fetch: (input, init) => deps.fetch(input instanceof Request ? input.url : input, init),
   })
   pinOrigin(provider, data.issuer)
@@ -57,6 +60,7 @@ export function buildEngine(data: EngineData, deps: EngineSurroundings): Engine 
   keepInstances(provider, deps.recent)
   markTokens(provider)
   carryLinkResults(provider)
+  nameMembers(provider, subjectsOf)
   manageRegistrations(provider, deps.store, deps.now)
   honorKeyRotation(provider, deps.now)
   // The engine's own check looks first and stores after: two presentations at once would both be first.

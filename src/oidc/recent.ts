@@ -1,5 +1,4 @@
 import { type AdapterPayload, Provider } from 'oidc-provider'
-import { primaryEmail } from '../members/contact-point.ts'
 import { findActiveMember } from '../members/member.ts'
 import { type Cache, createCache } from '../store/cache.ts'
 import type { Changes } from '../store/changes.ts'
@@ -7,6 +6,7 @@ import type { Db } from '../store/db.ts'
 import type { Ephemeral } from '../store/ephemeral.ts'
 import type { Member, Resource } from '../store/generated/client.ts'
 import { findClientMetadata } from './clients/client.ts'
+import { lineageOf } from './lineage.ts'
 
 /** Milliseconds. Whatever changes is seen by every process within that time, and at once by those that hear of it. */
 const lifetimeMs = 500
@@ -18,8 +18,16 @@ export interface StoredGrant {
   expiresAt: Date | null
 }
 
-/** A member who may act, with the address relying parties are told. */
-export type RecentMember = Member & { email: string | undefined }
+/** A member who may act, with the address relying parties are told, and what their names depend on. */
+export type RecentMember = Member & Standing
+
+interface Standing {
+  email: string | undefined
+  /** As `Lineage`, without the member. Nearly nobody has absorbed anybody. */
+  absorbed: string[]
+  /** By client: whom of the lineage it knows. Empty for a member who has absorbed nobody. */
+  known: Record<string, string[]>
+}
 
 /** What a process read a moment ago, for requests without a browser: those come by the thousand for the same few things. */
 export interface Recent {
@@ -103,8 +111,25 @@ export async function readEntry(store: Ephemeral, key: string): Promise<AdapterP
 }
 
 async function readMember(db: Db, id: string): Promise<RecentMember | undefined> {
-  const [member, email] = await Promise.all([findActiveMember(db, id), primaryEmail(db, id)])
-  return member && { ...member, email }
+  const [member, standing] = await Promise.all([findActiveMember(db, id), readStanding(db, id)])
+  return member && { ...member, ...standing }
+}
+
+/** In one statement, as requests without a browser come by the thousand. */
+async function readStanding(db: Db, id: string): Promise<Standing> {
+  const [row] = await db.$queryRaw<
+    [{ email: string | null; absorbed: string[]; known: Standing['known'] | null }]
+  >`
+    ${lineageOf(id)} SELECT
+      (SELECT "value" FROM "ContactPoint"
+        WHERE "memberId" = ${id}::uuid AND "kind" = 'email' AND "isPrimary" LIMIT 1) AS "email",
+      ARRAY(SELECT "id" FROM lineage ORDER BY "path") AS "absorbed",
+      (SELECT jsonb_object_agg("clientId", "ids") FROM (
+        SELECT "clientId", jsonb_agg("memberId") AS "ids" FROM "KnownMember"
+        WHERE EXISTS (SELECT 1 FROM lineage)
+          AND ("memberId" = ${id}::uuid OR "memberId" IN (SELECT "id"::uuid FROM lineage))
+        GROUP BY "clientId") k) AS "known"`
+  return { email: row.email ?? undefined, absorbed: row.absorbed, known: row.known ?? {} }
 }
 
 export async function readGrant(db: Db, id: string): Promise<StoredGrant | undefined> {

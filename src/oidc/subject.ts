@@ -1,88 +1,119 @@
+import type { Client, KoaContextWithOIDC, Provider } from 'oidc-provider'
+import type { Random } from '../security/random.ts'
 import type { Tx } from '../store/db.ts'
-import { sectorIn } from './pairwise.ts'
+import { type Lineage, type Names, namesIn, readLineage, survivorOf } from './lineage.ts'
+import { type EngineDeps, mayBeRecent, type Recent } from './recent.ts'
+import { sectorOf } from './sector.ts'
 
-/**
- * What a client calls a member. Nothing is stored for it: it follows from whom the client was ever told of, and from who
- * has absorbed whom. A merge that is undone is therefore undone here as well.
- */
-export interface Names {
-  /** The member ID behind the `sub` the client gets. */
-  current: string
-  /** Those behind the `sub`s it had for the same person before. */
+/** The `sub` a client gets for a member, and those it had for the same person before (`previous_subs`). */
+export interface Subjects {
+  sub: string
   previous: string[]
 }
 
-/**
- * The survivor's own, when the client knows it; else the one it knows; to a client that knows none, the survivor's. What
- * a client does not know it is never told.
- * @param lineage as `readLineage` has it
- */
-export function namesIn(lineage: readonly [string, ...string[]], known: readonly string[]): Names {
-  const [current, ...previous] = lineage.filter((id) => known.includes(id))
-  return { current: current ?? lineage[0], previous }
+interface SubjectDeps extends Pick<EngineDeps, 'db' | 'now'> {
+  /** Unset where no request is served. */
+  recent?: Recent
 }
 
-/** The member first, then everybody they have absorbed: the earlier merge first, and each with those of their own. */
-export async function readLineage(tx: Tx, memberId: string): Promise<[string, ...string[]]> {
-  const rows = await tx.$queryRaw<{ id: string }[]>`
-    WITH RECURSIVE lineage AS (
-      SELECT ${memberId}::uuid AS "id", ARRAY[]::text[] AS "path"
-      UNION ALL
-      SELECT m."absorbedId", l."path" || (extract(epoch FROM m."mergedAt")::text || m."id"::text)
-      FROM "Merge" m JOIN lineage l ON m."survivorId" = l."id" WHERE m."undoneAt" IS NULL)
-    SELECT "id" FROM lineage WHERE "path" <> '{}' ORDER BY "path"`
-  return [memberId, ...rows.map(({ id }) => id)]
-}
-
-/** Who took the member over, at the end of the chain; the member itself when nobody did. */
-export async function survivorOf(tx: Tx, memberId: string): Promise<string> {
-  const rows = await tx.$queryRaw<{ id: string }[]>`
-    WITH RECURSIVE chain AS (
-      SELECT ${memberId}::uuid AS "id", 0 AS "depth"
-      UNION ALL
-      SELECT m."survivorId", c."depth" + 1
-      FROM "Merge" m JOIN chain c ON m."absorbedId" = c."id" WHERE m."undoneAt" IS NULL)
-    SELECT "id" FROM chain ORDER BY "depth" DESC LIMIT 1`
-  return rows[0]?.id ?? memberId
-}
+export type SubjectsOf = (client: Client, memberId: string) => Promise<Subjects>
 
 /**
- * Writes down that a client is given the member's `sub`, for good. One that knows an absorbed member of theirs keeps that
- * name, and does not come to know another by it.
+ * The single authority on what a client calls a member, be it by the member ID or by a name of its sector. A member who
+ * has absorbed others may be known under one of theirs: that stays what it is (OpenID Connect Core 2: `sub` is never
+ * reassigned, and locally never changes under a relying party that knows it).
  */
-export async function noteKnown(tx: Tx, clientId: string, memberId: string, now: Date): Promise<void> {
-  const lineage = await readLineage(tx, memberId)
-  const known = await tx.knownMember.count({ where: { clientId, memberId: { in: lineage } } })
-  if (known > 0) return
-  await tx.knownMember.createMany({ data: { clientId, memberId, firstAt: now }, skipDuplicates: true })
+export function memberSubjects(deps: SubjectDeps, random: Random): SubjectsOf {
+  return async (client, memberId) => {
+    const { lineage, known } = await standing(deps, client, memberId)
+    const sector = sectorOf(client)
+    if (sector !== undefined) return sectorSubjects(deps, random, sector, lineage)
+    const { current: sub, previous }: Names = namesIn(lineage, known)
+    return { sub, previous }
+  }
 }
 
-/** A client that knows somebody, and whom. */
-export interface Knower {
-  clientId: string
-  name: unknown
-  known: string[]
+/** Of a member who was read for this request, nothing is asked anew. Nearly nobody has absorbed anybody. */
+async function standing(
+  { db, recent }: SubjectDeps,
+  { clientId }: Client,
+  memberId: string,
+): Promise<{ lineage: Lineage; known: string[] }> {
+  const member = mayBeRecent() ? await recent?.members.get(memberId) : undefined
+  if (member) return { lineage: [memberId, ...member.absorbed], known: member.known[clientId] ?? [] }
+  const lineage = await readLineage(db, memberId)
+  if (lineage.length === 1) return { lineage, known: [] }
+  const rows = await db.knownMember.findMany({ where: { clientId, memberId: { in: lineage } } })
+  return { lineage, known: rows.map((row) => row.memberId) }
 }
 
-/** Every client that was ever told of one of these. Those of one sector know what any of them knows. */
-export async function findKnowers(tx: Tx, memberIds: readonly string[]): Promise<Knower[]> {
-  const rows = await tx.knownMember.findMany({
-    where: { memberId: { in: [...memberIds] } },
-  })
-  const clients = await tx.client.findMany({
-    where: { id: { in: rows.map(({ clientId }) => clientId) } },
-    orderBy: { createdAt: 'asc' },
-  })
-  const subjects = await tx.pairwiseSubject.findMany({
-    where: { memberId: { in: [...memberIds] } },
-    select: { sector: true, memberId: true },
-  })
-  return clients.map(({ id: clientId, name, metadata }) => {
-    const sector = sectorIn(metadata)
-    const known =
-      sector === undefined
-        ? rows.filter((row) => row.clientId === clientId)
-        : subjects.filter((subject) => subject.sector === sector)
-    return { clientId, name, known: known.map(({ memberId }) => memberId) }
-  })
+/**
+ * OpenID Connect Core 8.1: the `sub` of a member in a client's sector. It is random and stored: it tells nothing about
+ * the member, depends on no key, is nobody else's ever, and of several first askers at once all get the same.
+ */
+async function sectorSubjects(
+  { db, now }: Pick<EngineDeps, 'db' | 'now'>,
+  random: Random,
+  sector: string,
+  lineage: Lineage,
+): Promise<Subjects> {
+  const rows = await db.pairwiseSubject.findMany({ where: { sector, memberId: { in: lineage } } })
+  const [sub, ...previous] = lineage.flatMap((id) => rows.find((row) => row.memberId === id)?.subject ?? [])
+  if (sub !== undefined) return { sub, previous }
+  const [memberId] = lineage
+  const made = { sector, memberId, subject: random.token(16), createdAt: now() }
+  await db.pairwiseSubject.createMany({ data: made, skipDuplicates: true })
+  const where = { sector_memberId: { sector, memberId } }
+  return { sub: (await db.pairwiseSubject.findUniqueOrThrow({ where })).subject, previous: [] }
+}
+
+/**
+ * The member a client means by a `sub`: of one who was absorbed, the survivor. Undefined when it was never given that
+ * one; whether somebody was absorbed, and by whom, only a client learns that knew them.
+ */
+export async function memberOfSubject(tx: Tx, client: Client, subject: string): Promise<string | undefined> {
+  const sector = sectorOf(client)
+  if (sector !== undefined) {
+    const row = await tx.pairwiseSubject.findUnique({ where: { subject } })
+    return row?.sector === sector ? survivorOf(tx, row.memberId) : undefined
+  }
+  if (!isMemberId(subject)) return undefined
+  const survivorId = await survivorOf(tx, subject)
+  if (survivorId === subject) return subject
+  const { clientId } = client
+  const known = await tx.knownMember.count({ where: { clientId, memberId: subject } })
+  return known > 0 ? survivorId : undefined
+}
+
+export const isMemberId = (text: string) => /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(text)
+
+/**
+ * The engine asks for a client's own name of a member where the client is pairwise, and else takes the member ID. Here
+ * ID tokens, userinfo and logout tokens get the name in either case.
+ */
+export function nameMembers(provider: Provider, subjectsOf: SubjectsOf): void {
+  const { prototype } = (provider as unknown as { Claims: { prototype: ClaimsOfEngine } }).Claims
+  const result = prototype.result
+  prototype.result = async function () {
+    const claims = await result.call(this)
+    if (typeof claims.sub !== 'string' || sectorOf(this.client) !== undefined) return claims
+    return { ...claims, sub: (await subjectsOf(this.client, claims.sub)).sub }
+  }
+}
+
+interface ClaimsOfEngine {
+  client: Client
+  result(this: ClaimsOfEngine): Promise<Record<string, unknown>>
+}
+
+/** RFC 9068 section 2.2: the `sub` of an access token that is a JWT, as in the ID token beside it. */
+export function nameInAccessToken(subjectsOf: SubjectsOf) {
+  return async (
+    _ctx: KoaContextWithOIDC,
+    { accountId, client }: { accountId?: string; client?: Client | undefined },
+    { payload }: { payload: Record<string, unknown> },
+  ): Promise<void> => {
+    if (accountId && client && sectorOf(client) === undefined)
+      payload.sub = (await subjectsOf(client, accountId)).sub
+  }
 }

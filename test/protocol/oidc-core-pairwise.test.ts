@@ -2,7 +2,7 @@ import { decodeJwt } from 'jose'
 import type { Client } from 'oidc-provider'
 import * as oidc from 'openid-client'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { memberOfSubject, pairwiseSubjects } from '../../src/oidc/pairwise.ts'
+import { memberOfSubject, memberSubjects } from '../../src/oidc/subject.ts'
 import { systemRandom } from '../../src/security/random.ts'
 import { startTestApp, type TestApp } from '../support/app.ts'
 import { type Browser, openBrowser } from '../support/browser.ts'
@@ -182,16 +182,16 @@ describe('OpenID Connect Core 1.0 section 8.1: what the name is', () => {
   test('of any number of first sign-ins at once, all give the same', async () => {
     const client = { subjectType: 'pairwise', sectorIdentifier: newHost() } as unknown as Client
     const { id } = await givenMember(server)
-    const askers = Array.from({ length: 12 }, () => pairwiseSubjects(server.db, systemRandom, server.now))
-    const subjects = await Promise.all(askers.map((find) => find(undefined, id, client)))
-    expect(new Set(subjects).size).toBe(1)
+    const askers = Array.from({ length: 12 }, () => memberSubjects(server, systemRandom))
+    const subjects = await Promise.all(askers.map((find) => find(client, id)))
+    expect(new Set(subjects.map(({ sub }) => sub)).size).toBe(1)
   })
 
   test('a name leads back to the member in its own sector, and in no other', async () => {
     const [client, moved] = [newHost(), newHost()].map(
       (sectorIdentifier) => ({ subjectType: 'pairwise', sectorIdentifier }) as unknown as Client,
     ) as [Client, Client]
-    const subject = await pairwiseSubjects(server.db, systemRandom, server.now)(undefined, member.id, client)
+    const { sub: subject } = await memberSubjects(server, systemRandom)(client, member.id)
     expect(await memberOfSubject(server.db, moved, subject)).toBeUndefined()
     expect(await memberOfSubject(server.db, client, subject)).toBe(member.id)
   })

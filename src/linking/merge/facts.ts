@@ -1,4 +1,4 @@
-import { findKnowers, type Knower, readLineage } from '../../oidc/subject.ts'
+import { findKnowers, type Knower, type Lineage, readLineage } from '../../oidc/lineage.ts'
 import type { Tx } from '../../store/db.ts'
 
 /** A member with everything a merge could move. */
@@ -9,8 +9,8 @@ export interface MergeFacts {
   survivor: MergeSide | undefined
   absorbed: MergeSide | undefined
   /** Each with those absorbed before, as `namesIn` takes it. */
-  survivorLineage: [string, ...string[]]
-  absorbedLineage: [string, ...string[]]
+  survivorLineage: Lineage
+  absorbedLineage: Lineage
   /** Clients that know anybody of either lineage. */
   knowers: Knower[]
 }

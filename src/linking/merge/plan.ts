@@ -1,4 +1,4 @@
-import { type Names, namesIn } from '../../oidc/subject.ts'
+import { type Names, namesIn } from '../../oidc/lineage.ts'
 import { displayNameOf } from '../identity.ts'
 import { lackedAttributes } from './attributes.ts'
 import type { MergeFacts, MergeSide } from './facts.ts'
