@@ -140,6 +140,13 @@ function extraClientMetadata(hasMutualTls: boolean): NonNullable<Configuration['
   }
 }
 
+const naming = (subjectsOf: SubjectsOf) =>
+  ({
+    subjectTypes: ['public', 'pairwise'],
+    pairwiseIdentifier: async (_ctx, memberId, client) => (await subjectsOf(client, memberId)).sub,
+    formats: { customizers: { jwt: nameInAccessToken(subjectsOf) } },
+  }) satisfies Configuration
+
 /** The engine's options as data, each with the reason where it is not the engine's default. */
 export function engineConfiguration(
   data: EngineData,
@@ -163,9 +170,7 @@ export function engineConfiguration(
     routes,
     findAccount,
     loadExistingGrant: loadExistingGrant(db),
-    subjectTypes: ['public', 'pairwise'],
-    pairwiseIdentifier: async (_ctx, memberId, client) => (await subjectsOf(client, memberId)).sub,
-    formats: { customizers: { jwt: nameInAccessToken(subjectsOf) } },
+    ...naming(subjectsOf),
     sectorIdentifierUriValidate: isRegistering,
     interactions: {
       policy: promptPolicy(deps, data.recentSignInSeconds, subjectsOf),
