@@ -140,6 +140,11 @@ function extraClientMetadata(hasMutualTls: boolean): NonNullable<Configuration['
   }
 }
 
+const discovery = {
+  prompt_values_supported: ['none', 'login', 'consent', 'create'],
+  link_connection_supported: true,
+}
+
 const naming = (subjectsOf: SubjectsOf) =>
   ({
     subjectTypes: ['public', 'pairwise'],
@@ -204,10 +209,7 @@ export function engineConfiguration(
     expiresWithSession: (_ctx, code) => code.kind !== 'DeviceCode' && !code.scopes.has('offline_access'),
     ttl,
     features: features(data, deps, findAccount, subjectsOf),
-    discovery: {
-      prompt_values_supported: ['none', 'login', 'consent', 'create'],
-      link_connection_supported: true,
-    },
+    discovery,
     renderError: renderEngineError(db),
   }
 }
