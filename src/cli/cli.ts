@@ -9,6 +9,7 @@ import { addCommand, type Json } from './command.ts'
 import { addConnections } from './connections.ts'
 import { addConsents } from './consents.ts'
 import { type Surroundings, withDatabase } from './context.ts'
+import { addFunnel } from './funnel.ts'
 import { addKeys } from './keys.ts'
 import { addLinks } from './links.ts'
 import { addMembers } from './members.ts'
@@ -43,6 +44,7 @@ function createProgram(surroundings: Surroundings): Command {
   addMembers(program, surroundings)
   addLinks(program, surroundings)
   addCampaigns(program, surroundings)
+  addFunnel(program, surroundings)
   addResources(program, surroundings)
   addRegistrationTokens(program, surroundings)
   addKeys(program, surroundings)
