@@ -87,7 +87,7 @@ export async function createApp(resources: Resources): Promise<App> {
   const engine = await openEngine(resources, sealer, subjectOf)
   const { provider } = engine
 
-  const linking = linkingDeps(resources, sealer, connector)
+  const linking = linkingDeps(resources, { sealer, connector, hasher })
   const { PASSWORD_MIN_LENGTH: passwordMinLength } = config
   const { recentSeconds } = linking
 
@@ -140,8 +140,7 @@ function serve(
 /** What linking stands on. */
 function linkingDeps(
   { config, db, store, random }: Resources,
-  sealer: Sealer,
-  connector: LinkDeps['connector'],
+  { sealer, connector, hasher }: Pick<LinkDeps, 'connector' | 'hasher'> & { sealer: Sealer },
 ): LinkDeps {
   const issuer = config.ISSUER
   return {
@@ -150,6 +149,7 @@ function linkingDeps(
     random,
     issuer,
     connector,
+    hasher,
     transactions: linkTransactions(store, random, sealer),
     vault: { sealer },
     signInUrl: accountSignInUrl(issuer),

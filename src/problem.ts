@@ -12,6 +12,7 @@ const problems = {
   identity_linked_to_another_member: 409,
   already_linked: 409,
   identity_cooling_off: 409,
+  conflict_changed: 409,
   last_sign_in_method: 409,
   link_not_found: 404,
   merge_refused: 409,

@@ -11,6 +11,8 @@ export interface PendingAuthorization {
   /** The browser it was begun in; an answer that arrives in another one is not its answer. */
   browser: string
   transactionId: string
+  /** What the transaction makes this trip for, when not for its own account. */
+  step?: string
   /** The relying party that waits for it, when one does. */
   clientId?: string
 }

@@ -15,6 +15,7 @@ import { seeOther } from '../http/signed-in.ts'
 import { type ClientHome, findClientHome } from '../oidc/clients/client-home.ts'
 import { Problem, type ProblemCode } from '../problem.ts'
 import { findOffered } from './campaigns/offer.ts'
+import { ownerStep, receiveOwner } from './conflict/owner-proof.ts'
 import { endTransaction } from './end.ts'
 import { findIdentity } from './identity.ts'
 import type { LinkTransaction } from './transaction.ts'
@@ -37,6 +38,7 @@ async function receiveAnswer(deps: TripDeps, ctx: HttpContext, connectionId: str
   const transaction = await deps.transactions.get(pending.transactionId, [pending.browser])
   speak(ctx, transaction.locale)
   const answer = await judge(deps, ctx, pending, transaction).catch((error: unknown) => failed(ctx, error))
+  if (pending.step === ownerStep) return receiveOwner(deps, ctx, transaction, { connectionId, answer })
   if (answer.outcome === 'verified') {
     const { identity, tokens } = answer
     const sealedTokens = deps.transactions.sealTokens(transaction.id, tokens)
@@ -45,6 +47,7 @@ async function receiveAnswer(deps: TripDeps, ctx: HttpContext, connectionId: str
     const proved = await deps.transactions.change(transaction, {
       proved: { identity, sealedTokens },
       ...(await offered(deps, transaction, identity, ctx.state.now)),
+      provedAt: Math.floor(ctx.state.now.getTime() / 1000),
     })
     await countProof(deps, proved, ctx.state.now)
     return seeOther(ctx, pageOf(transaction))
@@ -105,7 +108,8 @@ async function judge(
   { purpose }: LinkTransaction,
 ): Promise<UpstreamAnswer> {
   const connection = await getUsableConnection(deps.db, pending.connectionId)
-  if (purpose === 'sign_in' && !connection.allowSignIn) throw new Problem('connection_unavailable')
+  if ((purpose === 'sign_in' || pending.step === ownerStep) && !connection.allowSignIn)
+    throw new Problem('connection_unavailable')
   return deps.connector.complete(connection, pending.attempt, new URLSearchParams(ctx.querystring))
 }
 

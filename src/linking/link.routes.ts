@@ -5,27 +5,30 @@ import type { Connection } from '../connections/settings.ts'
 import { recordEvent } from '../events/outbox.ts'
 import type { HttpContext, HttpState } from '../http/context.ts'
 import { requireForm } from '../http/input.ts'
-import { speak } from '../http/locale.ts'
 import { render } from '../http/render.ts'
 import { isRecent, type SignInUrl, seeOther } from '../http/signed-in.ts'
 import { primaryEmail } from '../members/contact-point.ts'
+import type { PasswordHasher } from '../members/credentials/password.ts'
 import { Problem } from '../problem.ts'
 import { equalInConstantTime } from '../security/digest.ts'
 import { offerBeforeAgreement } from './campaigns/offer.ts'
+import { showConflict } from './conflict/page.ts'
 import { placeOf } from './consent/place.ts'
 import { decideLink, type LinkRefusal } from './decide.ts'
 import { endTransaction } from './end.ts'
 import { displayNameOf, gatherFacts } from './identity.ts'
 import { linkIdentity } from './link.ts'
 import { consentDigest, consentText, type LinkConsentText } from './link-consent.ts'
+import { actingMember, unlessOver } from './link-request.ts'
 import { type LinkOutcome, pathAfter } from './outcome.ts'
 import type { TokenVault } from './tokens/token-vault.ts'
 import type { LinkTransaction } from './transaction.ts'
-import { linkBrowsers, sendToUpstream, type TripDeps } from './upstream-trip.ts'
+import { sendToUpstream, type TripDeps } from './upstream-trip.ts'
 import { trailOf } from './way.ts'
 
 export interface LinkDeps extends TripDeps {
   vault: TokenVault
+  hasher: PasswordHasher
   signInUrl: SignInUrl
   recentSeconds: number
   termsVersion: string
@@ -42,25 +45,6 @@ export function linkRoutes(deps: LinkDeps): Router<HttpState> {
   router.post('/agree', (ctx) => unlessOver(deps, ctx, (transaction) => agree(deps, ctx, transaction)))
   router.post('/decline', (ctx) => unlessOver(deps, ctx, (transaction) => decline(deps, ctx, transaction)))
   return router
-}
-
-/** A second click, a reload or the back button leads to where the transaction has led. */
-async function unlessOver(
-  deps: LinkDeps,
-  ctx: HttpContext & { params: { id?: string } },
-  step: (transaction: LinkTransaction) => Promise<void>,
-) {
-  const id = String(ctx.params.id)
-  try {
-    const transaction = await deps.transactions.get(id, linkBrowsers(ctx))
-    speak(ctx, transaction.locale)
-    await step(transaction)
-  } catch (error) {
-    if (!(error instanceof Problem) || error.code !== 'transaction_over') throw error
-    const end = await deps.transactions.findEnd(id, linkBrowsers(ctx))
-    if (!end) throw error
-    seeOther(ctx, end.path)
-  }
 }
 
 async function showNext(deps: LinkDeps, ctx: HttpContext, transaction: LinkTransaction): Promise<void> {
@@ -110,6 +94,8 @@ async function showDecision(
     case 'already_linked':
       return finish(deps, ctx, transaction, 'already_linked')
     case 'refuse':
+      if (decision.reason === 'linked_to_another_member')
+        return showConflict(deps, ctx, transaction, memberId)
       return refuse(deps, ctx, transaction, connection, decision.reason)
     default:
       throw new Error(`a member acts, so ${decision.action} cannot be decided`)
@@ -172,6 +158,7 @@ async function agree(deps: LinkDeps, ctx: HttpContext, transaction: LinkTransact
   try {
     await linkIdentity(deps.db, deps.vault, agreed, ctx.state.now)
   } catch (error) {
+    await deps.transactions.reopen(transaction)
     if (!(error instanceof Problem) || error.status !== 409) throw error
     // Another agreement was first: it is told, and recorded, as if it had been there before the page.
     return showDecision(deps, ctx, transaction, memberId)
@@ -217,25 +204,10 @@ async function refuse(
   )
   ctx.status = 409
   const displayName = displayNameOf(transaction.proved?.identity.profile)
-  render(ctx, 'linking/conflict', {
+  render(ctx, 'linking/refused', {
     connection: presentConnection(connection, ctx.state.locale),
     identity: { displayName },
     reason,
     backUrl: pathAfter(transaction),
   })
-}
-
-/**
- * The member this browser may act for in this transaction: for `link`, the member and session that began it; for
- * `sign_in`, who has just signed in within it.
- */
-function actingMember(
-  ctx: HttpContext,
-  { purpose, memberId, sessionUid }: LinkTransaction,
-): string | undefined {
-  if (purpose === 'sign_in') return memberId
-  const { session } = ctx.state
-  if (!session) return undefined
-  if (session.memberId !== memberId || session.uid !== sessionUid) throw new Problem('wrong_browser')
-  return memberId
 }

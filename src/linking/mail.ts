@@ -41,6 +41,15 @@ function templateOf({ type, data }: StoredEvent): string | undefined {
       return 'identity-unlinked'
     case 'link.reconsent_required':
       return 'reconsent-required'
+    case 'identity.moved':
+      return 'identity-moved'
+    case 'identity.moved_away':
+      return 'identity-moved-away'
+    case 'link.conflict_decided':
+      // Who left it as it was knows; who waits for an operator's word gets it, and what was done has a mail of its own.
+      return data.by !== 'member' && data.outcome !== 'moved' && data.outcome !== 'merged'
+        ? 'conflict-kept'
+        : undefined
     default:
       return undefined
   }

@@ -2,6 +2,8 @@ import type Router from '@koa/router'
 import type { HttpState } from '../http/context.ts'
 import { linkingAccountRoutes } from './account.routes.ts'
 import { callbackRoutes } from './callback.routes.ts'
+import { conflictRoutes } from './conflict/conflict.routes.ts'
+import { ownerSignInRoutes } from './conflict/owner-sign-in.routes.ts'
 import { consentRoutes } from './consent/consents.routes.ts'
 import { type LinkDeps, linkRoutes } from './link.routes.ts'
 import { trialRoutes } from './trial/trial.routes.ts'
@@ -11,8 +13,10 @@ export function linkingPages(deps: LinkDeps): Router<HttpState>[] {
   return [
     linkingAccountRoutes(deps),
     linkRoutes(deps),
-    callbackRoutes(deps),
     trialRoutes(deps),
+    conflictRoutes(deps),
+    ownerSignInRoutes(deps),
+    callbackRoutes(deps),
     consentRoutes(deps),
   ]
 }

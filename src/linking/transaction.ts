@@ -32,6 +32,10 @@ export interface LinkTransaction extends LinkTrail {
   /** How often the upstream came back in another browser and was tried again. */
   retries: number
   proved?: { identity: VerifiedIdentity; sealedTokens: string }
+  /** When, in seconds; where nothing is said the proof counts as an old one. */
+  provedAt?: number
+  /** A sign-in to the member who holds the account, given for this transaction alone: it begins no session. */
+  ownerSignIn?: { memberId: string; at: number; validFrom: number }
 }
 
 export interface Transactions {
@@ -46,6 +50,8 @@ export interface Transactions {
    */
   burn(transaction: LinkTransaction, outcome?: LinkOutcome): Promise<boolean>
   settle(transaction: LinkTransaction, outcome: LinkOutcome): Promise<void>
+  /** For who has burned it and then could do nothing of what was agreed to: it goes on as it was. */
+  reopen(transaction: LinkTransaction): Promise<void>
   /** How a transaction that is over ended and where it led, for the same browser. */
   findEnd(id: string, browsers: readonly string[]): Promise<TransactionEnd | undefined>
   sealTokens(id: string, tokens: UpstreamTokens): string
@@ -100,6 +106,11 @@ export function linkTransactions(store: Ephemeral, random: Random, sealer: Seale
     async settle(transaction, outcome) {
       const { id, browser } = transaction
       await store.set(endKey(id, browser), endOf(transaction, outcome), endSeconds)
+    },
+    async reopen(transaction) {
+      const { id, browser } = transaction
+      await store.set(key(id), JSON.stringify(transaction), ttlSeconds)
+      await store.delete(endKey(id, browser))
     },
     async findEnd(id, browsers) {
       const keys = [endKey, originKey].flatMap((keyFor) => browsers.map((browser) => keyFor(id, browser)))

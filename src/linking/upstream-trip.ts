@@ -26,6 +26,12 @@ const trips: Budget = { name: 'upstream-trip', limit: 60, windowSeconds: 600 }
 export const linkBrowser = (ctx: HttpContext) => browserBinding(ctx, purpose)
 export const linkBrowsers = (ctx: HttpContext) => acceptedBindings(ctx, purpose)
 
+/** A trip that is not for the transaction's own account; the upstream always asks anew who it is. */
+interface OtherTrip {
+  connectionId: string
+  step: string
+}
+
 /**
  * Sends the browser to the upstream of a link transaction, by one redirect (LINE's app only opens on a tap that leads
  * straight there). @throws Problem connection_unavailable, upstream_unreachable, too_many_requests
@@ -34,19 +40,22 @@ export async function sendToUpstream(
   deps: TripDeps,
   ctx: HttpContext,
   transaction: LinkTransaction,
+  other?: OtherTrip,
 ): Promise<void> {
   const { db, store, random, issuer, connector } = deps
   await spend(store, trips, sourceOf(ctx.ip))
-  const connection = await getUsableConnection(db, transaction.connectionId)
+  const connection = await getUsableConnection(db, other?.connectionId ?? transaction.connectionId)
   const redirectUri = redirectUriOf(issuer, connection.id)
-  const { forceSignIn, retries } = transaction
+  const { retries } = transaction
+  const forceSignIn = transaction.forceSignIn || other !== undefined
   const { locale } = ctx.state
   const attempt = newAttempt(random, { redirectUri, locale, forceSignIn, isRetry: retries > 0 })
   const url = await connector.authorizationUrl(connection, attempt)
-  const { browser, id: transactionId, connectionId, clientId } = transaction
-  const client = clientId ? { clientId } : {}
-  await savePendingAuthorization(store, { attempt, connectionId, browser, transactionId, ...client })
-  await store.set(latestKey(browser, connectionId), transactionId, 600)
+  const { browser, id: transactionId, clientId } = transaction
+  const rest = { ...(clientId && { clientId }), ...(other && { step: other.step }) }
+  const connectionId = connection.id
+  await savePendingAuthorization(store, { attempt, connectionId, browser, transactionId, ...rest })
+  if (!other) await store.set(latestKey(browser, connectionId), transactionId, 600)
   seeOther(ctx, url.href)
 }
 

@@ -61,6 +61,17 @@ export async function lockMember(
   return held
 }
 
+/** The same for several, always in the order of their ids, so that of two who hold the same members none waits in vain. */
+export async function lockMembers(
+  tx: Tx,
+  memberIds: readonly string[],
+): Promise<Map<string, { status: MemberStatus; sessionsValidFrom: Date }>> {
+  const held = await tx.$queryRaw<{ id: string; status: MemberStatus; sessionsValidFrom: Date }[]>`
+    SELECT "id"::text, "status"::text, "sessionsValidFrom" FROM "Member" WHERE "id" = ANY(${memberIds}::uuid[])
+    ORDER BY "id" FOR UPDATE`
+  return new Map(held.map(({ id, ...member }) => [id, member]))
+}
+
 /** In seconds, as sessions and tokens keep their times: one that began in this second or later counts. */
 export function sessionsValidFrom({ sessionsValidFrom }: Pick<Member, 'sessionsValidFrom'>): number {
   return sessionsValidFrom.getTime() / 1000

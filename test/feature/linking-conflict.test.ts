@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { Browser, Page } from '../support/browser.ts'
-import { givenIdentity, givenMember } from '../support/given.ts'
+import { type GivenMember, givenIdentity, givenMember } from '../support/given.ts'
 import { changesOf, pressLink, signInTo, typesOf } from '../support/linking.ts'
 import type { UpstreamProvider } from '../support/upstream-provider.ts'
 import { givenUpstream, startLinkingApp } from '../support/upstreams.ts'
@@ -25,37 +25,52 @@ beforeEach(() => {
 
 const oneLink = { FederatedIdentity: '+1', LinkConsent: '+1', UpstreamToken: '+1' }
 
+/** Somebody who is going to prove an account that another member has linked. */
+async function givenClaim() {
+  const [owner, member] = [await givenMember(server), await givenMember(server)]
+  const { subject } = upstream.behavior
+  await givenIdentity(server, { memberId: owner.id, connectionId: 'upstream', subject })
+  return { owner, member, browser: await signInTo(server, member) }
+}
+
+const found = (member: GivenMember) => {
+  const data = { connectionId: 'upstream', way: 'account_page', conflictId: expect.any(String) }
+  return {
+    rows: { LinkConflict: '+1' },
+    events: [{ type: 'link.conflict_found', memberId: member.id, data }],
+  }
+}
+
 describe('an upstream account of another member', () => {
-  test('is refused to whoever proves it, and stays where it is', async () => {
-    const [owner, member] = [await givenMember(server), await givenMember(server)]
-    await givenIdentity(server, {
-      memberId: owner.id,
-      connectionId: 'upstream',
-      subject: upstream.behavior.subject,
-    })
-    const browser = await signInTo(server, member)
+  test("stays where it is, and whoever proves it is told that it is another member's", async () => {
+    const { member, browser } = await givenClaim()
     const { result, ...changes } = await changesOf(server, () => pressLink(server, browser, 'upstream'))
     expect(result.status).toBe(409)
     expect(result.html).toContain('is linked to another member')
-    expect(result.html).toContain('Nothing was changed.')
-    expect(result.html).not.toContain(owner.email)
-    const data = { connectionId: 'upstream', reason: 'linked_to_another_member', way: 'account_page' }
-    expect(changes).toEqual({ rows: {}, events: [{ type: 'link.refused', memberId: member.id, data }] })
+    expect(result.html).toContain('nothing has been changed yet')
+    expect(changes).toEqual(found(member))
   })
 
-  test('is refused when it became theirs while the page was open', async () => {
+  test('is found to be so once, however often its page is opened', async () => {
+    const { browser } = await givenClaim()
+    const page = await pressLink(server, browser, 'upstream')
+    const again = await changesOf(server, () =>
+      Promise.all([browser.open(page.url), browser.open(page.url), pressLink(server, browser, 'upstream')]),
+    )
+    expect(again).toMatchObject({ rows: {}, events: [] })
+  })
+
+  test('is told to be so when it became theirs while the page was open', async () => {
     const [owner, member] = [await givenMember(server), await givenMember(server)]
     const browser = await signInTo(server, member)
     const page = await pressLink(server, browser, 'upstream')
-    await givenIdentity(server, {
-      memberId: owner.id,
-      connectionId: 'upstream',
-      subject: upstream.behavior.subject,
-    })
+    const { subject } = upstream.behavior
+    await givenIdentity(server, { memberId: owner.id, connectionId: 'upstream', subject })
     const { result, ...changes } = await changesOf(server, () => browser.submit(page, '/agree'))
     expect(result.status).toBe(409)
-    const data = { connectionId: 'upstream', reason: 'linked_to_another_member', way: 'account_page' }
-    expect(changes).toEqual({ rows: {}, events: [{ type: 'link.refused', memberId: member.id, data }] })
+    expect(changes).toEqual(found(member))
+    // And goes on from there.
+    expect((await browser.submit(result, '/keep')).html).toContain('Nothing was changed.')
   })
 
   test('goes to one of twenty members who agree at once', async () => {
@@ -67,12 +82,12 @@ describe('an upstream account of another member', () => {
     const { result, ...changes } = await changesOf(server, () =>
       Promise.all(pages.map(({ browser, page }) => browser.submit(page, '/agree'))),
     )
-    expect(changes.rows).toEqual(oneLink)
+    expect(changes.rows).toEqual({ ...oneLink, LinkConflict: '+19' })
     expect(result.filter(({ html }) => html.includes('is now linked.'))).toHaveLength(1)
     expect(result.filter(({ status }) => status === 409)).toHaveLength(19)
     const types = typesOf({ result, ...changes })
     expect(types.filter((type) => type === 'identity.linked')).toHaveLength(1)
-    expect(types.filter((type) => type === 'link.refused')).toHaveLength(19)
+    expect(types.filter((type) => type === 'link.conflict_found')).toHaveLength(19)
   }, 60_000)
 })
 
