@@ -18,7 +18,7 @@ import { interactionRoutes } from './interaction/interaction.routes.ts'
 import { watchConsents } from './linking/consent/watch.ts'
 import { formAnswers } from './linking/form-answer.ts'
 import type { LinkDeps } from './linking/link.routes.ts'
-import { linkingMail } from './linking/mail.ts'
+import { linkingMail, linkingMailSent } from './linking/mail.ts'
 import { noticeSink } from './linking/notices/notice-sink.ts'
 import { linkingPages } from './linking/pages.ts'
 import { exchangeSubject } from './linking/token-exchange.ts'
@@ -105,11 +105,11 @@ export async function createApp(resources: Resources): Promise<App> {
   serve(koa, engine, formAnswers(linking), ours)
   koa.on('error', (error) => log.error({ err: error }, 'request failed outside the shell'))
 
-  const mail = mailSink(resources, codes)
+  const mail = mailSink(resources, codes, sealer)
   const sinks = {
     audit: auditSink(db, now),
     mail,
-    upstream: upstreamSink(db, linking.vault, connector),
+    upstream: upstreamSink(db, linking.vault, connector, now),
     notices: noticeSink({ db, sealer, now }, {}),
     backchannel_logout: backchannelLogoutSink({ db, now, log, fetch, provider }),
   }
@@ -156,6 +156,7 @@ function linkingDeps(
     recentSeconds: config.RECENT_SIGN_IN_SECONDS,
     termsVersion: config.TERMS_VERSION,
     mergeUndoDays: config.MERGE_UNDO_DAYS,
+    coolOffDays: config.UNLINK_COOL_OFF_DAYS,
   }
 }
 
@@ -214,13 +215,15 @@ function openShell({ config, db, store, random, now, log, isDraining }: Resource
 }
 
 /** Sends the message an event asks for, if it asks for one: the features say which. */
-function mailSink({ config, db, store, log }: Resources, codes: EmailCodes): Sink {
+function mailSink({ config, db, store, log }: Resources, codes: EmailCodes, sealer: Sealer): Sink {
   const { ISSUER: issuer, SMTP_URL, MAIL_FROM, SERVICE_NAME } = config
   const send = createMailer(SMTP_URL, MAIL_FROM, SERVICE_NAME, log)
   return async (event) => {
     const message =
-      (await memberMail({ db, store, codes, issuer }, event)) ?? (await linkingMail({ db, issuer }, event))
+      (await memberMail({ db, store, codes, issuer }, event)) ??
+      (await linkingMail({ db, issuer, sealer }, event))
     if (message) await send(message)
+    await linkingMailSent(db, event)
   }
 }
 

@@ -119,6 +119,9 @@ export const settings = {
   MERGE_UNDO_DAYS: wholeNumber(1, 3650)
     .default(30)
     .describe('for how long two members that were made one can be made two again'),
+  UNLINK_COOL_OFF_DAYS: wholeNumber(0, 365)
+    .default(7)
+    .describe('how long an account that was unlinked is kept for its member before another may link it'),
   OUTBOUND_PRIVATE_HOSTS: list
     .default([])
     .describe('host:port pairs on private addresses that outbound requests may reach, separated by commas'),

@@ -19,10 +19,10 @@ export interface EventData {
   'registration.code_requested': { registrationId: string }
   'recovery.code_requested': { recoveryId: string }
   'identity.linked': LinkTrail & { identityId: string; consentId: string; purpose: 'link' | 'sign_in' }
-  'identity.unlinked': { connectionId: string; identityId: string }
+  'identity.unlinked': { connectionId: string; identityId: string; reason: string }
   /** The same link, whose upstream stands behind it no more, or again. */
   'identity.relink_required': { connectionId: string; identityId: string; reason: string }
-  'identity.relinked': LinkTrail & { identityId: string; consentId: string }
+  'identity.relinked': LinkTrail & { identityId: string; consentId?: string }
   /** An account went from one member to another, who had proved to hold it; the event is of the one who has it now. */
   'identity.moved': { connectionId: string; identityId: string; fromMemberId: string; conflictId: string }
   /** The same, of the one who had it. */
@@ -129,6 +129,8 @@ const mailed: readonly EventType[] = [
   'password.changed',
   'identity.linked',
   'identity.unlinked',
+  'identity.relink_required',
+  'identity.relinked',
   'link.reconsent_required',
   'identity.moved',
   'identity.moved_away',

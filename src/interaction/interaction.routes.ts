@@ -6,6 +6,8 @@ import { decideLink, type LinkDecision } from '../linking/decide.ts'
 import { findIdentity, gatherFacts } from '../linking/identity.ts'
 import { storeTokens } from '../linking/tokens/token-vault.ts'
 import type { LinkTransaction } from '../linking/transaction.ts'
+import { mendLink } from '../linking/unlink/needs-relink.ts'
+import { trailOf } from '../linking/way.ts'
 import { recordSignIn, signInOf } from '../members/authentication.ts'
 import { findActiveMember } from '../members/member.ts'
 import { acrOf } from '../oidc/acr.ts'
@@ -113,6 +115,7 @@ async function acceptIdentity(
       data: { lastUsedAt: ctx.state.now, profile: identity.profile },
     })
     await storeTokens(tx, deps.vault, linked, tokens, ctx.state.now)
+    await mendLink(tx, linked, trailOf(transaction), ctx.state.now)
   })
   const signIn = signedInAt(ctx.state.now, signInOf(member, [], connection.id))
   await proceed(deps, ctx, interaction, { signIn })

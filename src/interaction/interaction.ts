@@ -3,7 +3,7 @@ import { findConnection } from '../connections/connection.ts'
 import type { HttpContext } from '../http/context.ts'
 import { speak } from '../http/locale.ts'
 import { seeOther } from '../http/signed-in.ts'
-import { displayNameOf } from '../linking/identity.ts'
+import { displayNameOf, isHeld } from '../linking/identity.ts'
 import type { LinkDeps } from '../linking/link.routes.ts'
 import { linkBrowsers } from '../linking/upstream-trip.ts'
 import { emailAddress } from '../members/contact-point.ts'
@@ -136,5 +136,6 @@ export async function pendingIdentity(
     connectionName: connection.name[ctx.state.locale],
     displayName: displayNameOf(identity.profile),
   }
-  return { identity, transaction, shown }
+  const held = await isHeld(db, identity, ctx.state.now)
+  return { identity, transaction, shown, held }
 }

@@ -39,7 +39,7 @@ export function nextStep(state: InteractionState): Step {
   if (prompt === 'link') return 'follow_link_request'
   if (link === 'sign_in') return 'accept_identity'
   // A conflict is told on the link's own page, where the member who is signed in by now can read it.
-  if (link === 'ask_to_link' || link === 'refuse') return 'confirm_link'
+  if (link === 'ask_to_link' || link === 'relink' || link === 'refuse') return 'confirm_link'
   if (signedIn) return renewal ? 'renew_consent' : 'finish'
   if (registering) return 'verify_email'
   if (recovering) return 'reset_password'

@@ -62,7 +62,7 @@ async function showSignIn(
     values: hint ? { email: hint } : {},
     fields: {},
     ...(accountId && { reauthenticate: { email } }),
-    ...(pending && { pendingLink: pending.shown }),
+    ...(pending && { pendingLink: { ...pending.shown, held: pending.held } }),
     hintUnavailable: (await readHint(deps, interaction)) === 'unavailable',
     ...(await noticeOf(deps, ctx)),
     ...again,

@@ -55,6 +55,8 @@ async function showSignUp(
 ): Promise<void> {
   requireSignInPrompt(interaction)
   const pending = await pendingIdentity(deps, ctx, interaction)
+  // An account that is kept for who unlinked it brings nobody new: the dispatcher says so.
+  if (pending?.held) return seeOther(ctx, `/interaction/${interaction.uid}`)
   const hint = emailHint(interaction)
   const connections = pending
     ? []
@@ -74,6 +76,7 @@ async function showSignUp(
 async function signUp(deps: InteractionDeps, ctx: HttpContext, interaction: Interaction): Promise<void> {
   requireSignInPrompt(interaction)
   const pending = await pendingIdentity(deps, ctx, interaction)
+  if (pending?.held) return seeOther(ctx, `/interaction/${interaction.uid}`)
   const form = readForm(ctx, pending ? federatedRegistrationForm : registrationForm)
   const refuse = (again: Again) => {
     ctx.status = 422

@@ -32,6 +32,18 @@ export function displayNameOf(profile: unknown): string | undefined {
   return name ?? email
 }
 
+/** True while an account that somebody unlinked a short while ago is kept for that member. */
+export async function isHeld(tx: Tx, identity: FederatedIdentifier, now: Date): Promise<boolean> {
+  return !(await findIdentity(tx, identity)) && (await findHold(tx, identity, undefined, now)) !== null
+}
+
+function findHold(tx: Tx, { issuer, subject }: FederatedIdentifier, acting: string | undefined, now: Date) {
+  return tx.formerIdentity.findFirst({
+    where: { issuer, subject, coolOffUntil: { gt: now }, ...(acting && { memberId: { not: acting } }) },
+    orderBy: { unlinkedAt: 'desc' },
+  })
+}
+
 /** Collects what `decideLink` needs, one query after the other: a transaction has one connection. */
 export async function gatherFacts(
   tx: Tx,
@@ -39,16 +51,12 @@ export async function gatherFacts(
   acting: string | undefined,
   now: Date,
 ): Promise<LinkFacts> {
-  const { connectionId, issuer, subject, profile } = identity
+  const { connectionId, profile } = identity
   const linked = await findIdentity(tx, identity)
   const own = acting
     ? await tx.federatedIdentity.findFirst({ where: { memberId: acting, connectionId } })
     : null
-  const heldBack = acting
-    ? await tx.formerIdentity.findFirst({
-        where: { issuer, subject, memberId: { not: acting }, coolOffUntil: { gt: now } },
-      })
-    : null
+  const held = await findHold(tx, identity, acting, now)
   // Counts as a hint only in the form a member's own address has to have.
   const email = emailAddress.safeParse(profile.email).data
   const holder = email ? await findEmail(tx, email) : null
@@ -57,6 +65,7 @@ export async function gatherFacts(
     acting,
     sameEmail: holder?.memberId,
     hasAnotherIdentity: own !== null && own.id !== linked?.id,
-    isCoolingOff: heldBack !== null,
+    heldFor: held?.memberId,
+    needsRelink: linked?.needsRelinkSince != null,
   }
 }

@@ -23,6 +23,7 @@ import { actingMember, unlessOver } from './link-request.ts'
 import { type LinkOutcome, pathAfter } from './outcome.ts'
 import type { TokenVault } from './tokens/token-vault.ts'
 import type { LinkTransaction } from './transaction.ts'
+import { relinkIdentity } from './unlink/relink.ts'
 import { sendToUpstream, type TripDeps } from './upstream-trip.ts'
 import { trailOf } from './way.ts'
 
@@ -34,6 +35,7 @@ export interface LinkDeps extends TripDeps {
   termsVersion: string
   /** For how long a merge can be undone. */
   mergeUndoDays: number
+  coolOffDays: number
 }
 
 const agreement = z.object({ shown: z.string().max(100) })
@@ -91,6 +93,8 @@ async function showDecision(
   switch (decision.action) {
     case 'ask_to_link':
       return showConsent(deps, ctx, transaction, connection, memberId)
+    case 'relink':
+      return relink(deps, ctx, transaction, memberId)
     case 'already_linked':
       return finish(deps, ctx, transaction, 'already_linked')
     case 'refuse':
@@ -100,6 +104,23 @@ async function showDecision(
     default:
       throw new Error(`a member acts, so ${decision.action} cannot be decided`)
   }
+}
+
+/** The agreement stands: what was missing is the upstream's word, which has just been given. */
+async function relink(
+  deps: LinkDeps,
+  ctx: HttpContext,
+  transaction: LinkTransaction,
+  memberId: string,
+): Promise<void> {
+  if (!transaction.proved) throw new Problem('transaction_over')
+  const tokens = deps.transactions.openTokens(transaction)
+  if (!(await deps.transactions.burn(transaction))) throw new Problem('transaction_over')
+  const { identity } = transaction.proved
+  const proof = { memberId, identity, tokens, trail: trailOf(transaction) }
+  await relinkIdentity(deps.db, deps.vault, proof, ctx.state.now)
+  await deps.transactions.settle(transaction, 'linked')
+  seeOther(ctx, pathAfter(transaction, 'linked'))
 }
 
 async function showConsent(

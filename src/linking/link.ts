@@ -1,5 +1,6 @@
 import { holdUsableConnection } from '../connections/connection.ts'
 import type { UpstreamTokens, VerifiedIdentity } from '../connections/connector.ts'
+import type { DomainEvent } from '../events/event.ts'
 import { recordEvent } from '../events/outbox.ts'
 import { lockMember } from '../members/member.ts'
 import { Problem, type ProblemCode } from '../problem.ts'
@@ -10,6 +11,7 @@ import { decideLink, type LinkRefusal } from './decide.ts'
 import { gatherFacts } from './identity.ts'
 import { type ConsentPlace, type LinkConsentText, recordConsent } from './link-consent.ts'
 import { storeTokens, type TokenVault } from './tokens/token-vault.ts'
+import { formerIdOf } from './unlink/relink.ts'
 import { type LinkTrail, trailOf } from './way.ts'
 
 export interface AgreedLink extends LinkTrail {
@@ -39,9 +41,10 @@ export async function linkIdentity(db: Db, vault: TokenVault, agreed: AgreedLink
 }
 
 /**
- * The single place a link is made, whatever the way in: identity, evidence, tokens, events and reward. The decision is taken
- * again inside the transaction, and (issuer, subject) is unique, so of members who race for one account one gets it;
- * the others' transactions end with a unique violation.
+ * The single place a link is made, whatever the way in: identity, evidence, tokens, events and reward. The decision is
+ * taken again inside the transaction, and (issuer, subject) is unique, so of members who race for one account one gets it;
+ * the others' transactions end with a unique violation. An account this member had before has its old id
+ * again.
  * @throws Problem identity_linked_to_another_member, already_linked, identity_cooling_off, account_unavailable,
  * connection_unavailable
  */
@@ -56,8 +59,10 @@ export async function applyLink(
   await holdUsableConnection(tx, connectionId)
   if ((await lockMember(tx, memberId))?.status !== 'active') throw new Problem('account_unavailable')
   refuseUnlessNew(decideLink(await gatherFacts(tx, identity, memberId, now)))
+  const formerId = await formerIdOf(tx, memberId, identity)
   const linked = await tx.federatedIdentity.create({
     data: {
+      ...(formerId && { id: formerId }),
       ...{ memberId, connectionId, issuer, subject, profile, way },
       linkedAt: now,
       lastUsedAt: purpose === 'sign_in' ? now : null,
@@ -67,8 +72,11 @@ export async function applyLink(
   if (agreed.tokens) await storeTokens(tx, vault, linked, agreed.tokens, now)
   const trail = trailOf({ ...agreed, connectionId })
   await recordEvent(tx, { type: 'link.consented', memberId, data: { ...trail, consentId } }, now)
-  const data = { ...trail, identityId: linked.id, consentId, purpose }
-  await recordEvent(tx, { type: 'identity.linked', memberId, data }, now)
+  const data = { ...trail, identityId: linked.id, consentId }
+  const event: DomainEvent = formerId
+    ? { type: 'identity.relinked', memberId, data }
+    : { type: 'identity.linked', memberId, data: { ...data, purpose } }
+  await recordEvent(tx, event, now)
   await grantReward(tx, { memberId, connectionId, identity, way, consentId }, now)
   return linked
 }
@@ -80,6 +88,7 @@ const problemOf: Record<LinkRefusal, ProblemCode> = {
 }
 
 function refuseUnlessNew(decision: ReturnType<typeof decideLink>): void {
-  if (decision.action === 'already_linked') throw new Problem('already_linked')
+  if (decision.action === 'already_linked' || decision.action === 'relink')
+    throw new Problem('already_linked')
   if (decision.action === 'refuse') throw new Problem(problemOf[decision.reason])
 }

@@ -7,6 +7,7 @@ import { ownerSignInRoutes } from './conflict/owner-sign-in.routes.ts'
 import { consentRoutes } from './consent/consents.routes.ts'
 import { type LinkDeps, linkRoutes } from './link.routes.ts'
 import { trialRoutes } from './trial/trial.routes.ts'
+import { unlinkRoutes } from './unlink/unlink.routes.ts'
 
 /** Every page of linking that a browser may open. */
 export function linkingPages(deps: LinkDeps): Router<HttpState>[] {
@@ -18,5 +19,6 @@ export function linkingPages(deps: LinkDeps): Router<HttpState>[] {
     ownerSignInRoutes(deps),
     callbackRoutes(deps),
     consentRoutes(deps),
+    unlinkRoutes(deps),
   ]
 }

@@ -72,16 +72,17 @@ async function recoveryMail(
   }
 }
 
-/** A notice to the member of something that was done with their account. */
+/** A notice to the member of something that was done with their account, at the address they have if no other is given. */
 export async function noticeMail(
   { db, issuer }: Pick<MemberMailDeps, 'db' | 'issuer'>,
   event: StoredEvent,
   template: string,
   model: Record<string, unknown> = {},
+  address?: string,
 ): Promise<Mail | undefined> {
   if (!event.memberId) return undefined
   const [to, member] = await Promise.all([
-    primaryEmail(db, event.memberId),
+    address ?? primaryEmail(db, event.memberId),
     db.member.findUnique({ where: { id: event.memberId } }),
   ])
   if (!to || !member) return undefined

@@ -117,7 +117,13 @@ describe('a line is refused with its reason, and the others are linked', () => {
         const now = server.now()
         await server.db.formerIdentity.create({
           data: {
-            ...{ id: crypto.randomUUID(), memberId: (await givenMember(server)).id, connectionId, issuer },
+            ...{
+              identityId: crypto.randomUUID(),
+              reason: 'member',
+              memberId: (await givenMember(server)).id,
+              connectionId,
+              issuer,
+            },
             ...{ subject: 's-cooling', linkedAt: now, unlinkedAt: now },
             coolOffUntil: new Date(now.getTime() + 86_400_000),
           },

@@ -30,11 +30,11 @@ beforeEach(() => {
 
 async function pressUnlink(browser: Browser, id: string) {
   const page = await browser.open(`${server.issuer}/account/connections/${id}/unlink`)
-  return browser.submit(page, `/connections/${id}/unlink`)
+  return browser.submit(page, '/unlink')
 }
 
 const nothing = { rows: {}, events: [] }
-const unlinked = { FederatedIdentity: '-1', LinkConsent: '~1', UpstreamToken: '-1' }
+const unlinked = { FederatedIdentity: '-1', FormerIdentity: '+1', LinkConsent: '~1', UpstreamToken: '-1' }
 
 describe('an account is not unlinked', () => {
   test('by who has not linked it', async () => {
@@ -67,7 +67,7 @@ describe('an account is not unlinked', () => {
   test('when it is the last way to sign in: the page says so and has no button', async () => {
     const { member, browser } = await givenWithoutPassword(['upstream'])
     const page = await browser.open(`${server.issuer}/account/connections/upstream/unlink`)
-    expect(page.html).not.toContain('action="/account/connections/upstream/unlink"')
+    expect(page.html).not.toContain('action="/account/identities/')
     await server.db.passwordCredential.create({ data: { memberId: member.id, ...noPassword } })
     const form = await browser.open(`${server.issuer}/account/connections/upstream/unlink`)
     await server.db.passwordCredential.delete({ where: { memberId: member.id } })
@@ -119,7 +119,7 @@ test('what is unlinked is gone, but the evidence of the agreement and its end', 
   const identity = await server.db.federatedIdentity.findFirstOrThrow({ where: { memberId: member.id } })
   const { result, ...changes } = await changesOf(server, () => pressUnlink(browser, 'upstream'))
   expect(result.html).toContain('Web Shop is no longer linked.')
-  const data = { connectionId: 'upstream', identityId: identity.id }
+  const data = { connectionId: 'upstream', identityId: identity.id, reason: 'member' }
   expect(changes).toEqual({
     rows: unlinked,
     events: [{ type: 'identity.unlinked', memberId: member.id, data }],
@@ -211,7 +211,7 @@ describe('LINE', () => {
     })
     const first = await changesOf(server, () => pressUnlink(browser, 'line'))
     expect(first.result.html).toContain('LINE is no longer linked.')
-    expect(first.rows).toEqual({ FederatedIdentity: '-1', LinkConsent: '~1', UpstreamToken: '~1' })
+    expect(first.rows).toEqual({ ...unlinked, UpstreamToken: '~1' })
     expect(consentOf(person)).toBeDefined()
     server.advance(2)
     await server.app.dispatcher.drain()
@@ -262,8 +262,9 @@ describe('LINE', () => {
 
 test('an identity is taken off its own member alone, whoever asks', async () => {
   const [owner, member] = [await givenMember(server), await givenMember(server)]
-  await givenIdentity(server, { memberId: owner.id, connectionId: 'upstream' })
-  await expect(unlinkIdentity(server.db, member.id, 'upstream', server.now())).rejects.toMatchObject({
-    code: 'link_not_found',
-  })
+  const { id: identityId } = await givenIdentity(server, { memberId: owner.id, connectionId: 'upstream' })
+  const policy = { sealer: server.sealer, coolOffDays: 7 }
+  await expect(
+    unlinkIdentity(server.db, policy, { memberId: member.id, identityId }, server.now()),
+  ).rejects.toMatchObject({ code: 'link_not_found' })
 })

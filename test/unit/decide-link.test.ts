@@ -6,7 +6,8 @@ const nobody: LinkFacts = {
   acting: undefined,
   sameEmail: undefined,
   hasAnotherIdentity: false,
-  isCoolingOff: false,
+  heldFor: undefined,
+  needsRelink: false,
 }
 
 test.each<[string, Partial<LinkFacts>, LinkDecision]>([
@@ -32,7 +33,7 @@ test.each<[string, Partial<LinkFacts>, LinkDecision]>([
   ],
   [
     'what another member has just unlinked waits before it joins somebody else',
-    { acting: 'a', isCoolingOff: true },
+    { acting: 'a', heldFor: 'b' },
     { action: 'refuse', reason: 'cooling_off' },
   ],
   [
@@ -49,6 +50,31 @@ test.each<[string, Partial<LinkFacts>, LinkDecision]>([
     "the member who is signed in counts, whoever's address it names",
     { acting: 'a', sameEmail: 'b' },
     { action: 'ask_to_link', memberId: 'a' },
+  ],
+  [
+    'of what somebody has just unlinked nobody new is made',
+    { heldFor: 'a' },
+    { action: 'ask_former_member', memberId: 'a' },
+  ],
+  [
+    'not even where it names the address of another',
+    { heldFor: 'a', sameEmail: 'b' },
+    { action: 'ask_former_member', memberId: 'a' },
+  ],
+  [
+    'a link that its upstream does not stand behind is mended by its member',
+    { linkedTo: 'a', acting: 'a', needsRelink: true },
+    { action: 'relink', memberId: 'a' },
+  ],
+  [
+    'and by nobody else',
+    { linkedTo: 'a', acting: 'b', needsRelink: true },
+    { action: 'refuse', reason: 'linked_to_another_member' },
+  ],
+  [
+    'who comes from the upstream itself is signed in by it',
+    { linkedTo: 'a', needsRelink: true },
+    { action: 'sign_in', memberId: 'a' },
   ],
   ['what is linked already stays so', { linkedTo: 'a', acting: 'a' }, { action: 'already_linked' }],
   ['a linked identity signs its member in', { linkedTo: 'a' }, { action: 'sign_in', memberId: 'a' }],

@@ -68,6 +68,9 @@ test.each<[string, Partial<InteractionState>, Step]>([
     { link: 'ask_to_sign_in', recovering: true },
     'reset_password',
   ],
+  ['an account that is kept for who unlinked it brings nobody new', { link: 'ask_former_member' }, 'sign_in'],
+  ['not even where one came to sign up', { link: 'ask_former_member', prompt: 'create' }, 'sign_in'],
+  ['a link is mended on its own page', { link: 'relink', signedIn: true }, 'confirm_link'],
   ['nothing is linked before the member agreed', { link: 'ask_to_link', signedIn: true }, 'confirm_link'],
   ['a conflict is told before the authorization goes on', { link: 'refuse', signedIn: true }, 'confirm_link'],
   [

@@ -3,9 +3,10 @@ import type { UpstreamTokens } from '../../connections/connector.ts'
 import type { OidcConnector } from '../../connections/oidc.ts'
 import type { Sink } from '../../events/dispatcher.ts'
 import type { Sealer } from '../../security/seal.ts'
-import type { Db, Tx } from '../../store/db.ts'
+import { type Db, inTransaction, type Tx } from '../../store/db.ts'
 import type { FederatedIdentity } from '../../store/generated/client.ts'
 import { findIdentity } from '../identity.ts'
+import { markNeedsRelink } from '../unlink/needs-relink.ts'
 
 export interface TokenVault {
   sealer: Sealer
@@ -23,7 +24,9 @@ export async function storeTokens(
 ): Promise<void> {
   const { id, connectionId, issuer, subject } = owner
   const sealed = sealer.seal(JSON.stringify(tokens), sealContext(id))
-  const row = { connectionId, issuer, subject, sealed, storedAt: now }
+  const expiresAt = tokens.expiresAt === undefined ? null : new Date(tokens.expiresAt * 1000)
+  const fresh = { sealed, expiresAt, storedAt: now, discardedAt: null, refreshingUntil: null }
+  const row = { connectionId, issuer, subject, ...fresh }
   await tx.upstreamToken.upsert({ where: { id }, create: { id, ...row }, update: row })
 }
 
@@ -34,9 +37,15 @@ export async function discardTokens(tx: Tx, identityId: string, now: Date): Prom
 
 /**
  * Sink: after an unlink, revokes (LINE: deauthorizes) at the upstream unless the account is linked again, then destroys
- * the tokens. Told again it finds nothing left to do; while the upstream does not answer it is tried again.
+ * the tokens. Told again it finds nothing left to do; while the upstream does not answer it is tried again. A link that
+ * was made in the very moment in which the upstream was told has lost what it stood on, and says so.
  */
-export function upstreamSink(db: Db, { sealer }: TokenVault, connector: OidcConnector): Sink {
+export function upstreamSink(
+  db: Db,
+  { sealer }: TokenVault,
+  connector: Pick<OidcConnector, 'revoke'>,
+  now: () => Date,
+): Sink {
   return async (event) => {
     if (event.type !== 'identity.unlinked') return
     const { identityId, connectionId } = event.data
@@ -44,14 +53,22 @@ export function upstreamSink(db: Db, { sealer }: TokenVault, connector: OidcConn
     const connection = await findConnection(db, connectionId)
     if (!row?.discardedAt || !connection) return
     // Linked again meanwhile: what ends at the upstream is its consent as a whole, and the new link stands on it.
-    if (!(await findIdentity(db, row)))
-      await connector.revoke(
-        connection,
-        row.subject,
-        JSON.parse(sealer.open(row.sealed, sealContext(identityId))),
-      )
-    await db.upstreamToken.deleteMany({ where: { id: identityId } })
+    const toldUpstream = !(await findIdentity(db, row))
+    if (toldUpstream) await connector.revoke(connection, row.subject, openTokens({ sealer }, row))
+    await inTransaction(db, async (tx) => {
+      // Not what a new link has put in its place while the upstream was told.
+      await tx.upstreamToken.deleteMany({ where: { id: identityId, sealed: row.sealed } })
+      const linked = toldUpstream ? await findIdentity(tx, row) : null
+      if (linked) await markNeedsRelink(tx, linked.id, 'ended_upstream', now())
+    })
   }
+}
+
+export function openTokens(
+  { sealer }: TokenVault,
+  { id, sealed }: { id: string; sealed: string },
+): UpstreamTokens {
+  return JSON.parse(sealer.open(sealed, sealContext(id)))
 }
 
 export const sealContext = (identityId: string) => `upstream tokens ${identityId}`
