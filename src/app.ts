@@ -5,6 +5,7 @@ import type { Config } from './config/config.ts'
 import { createOidcConnector } from './connections/oidc.ts'
 import { auditSink } from './events/audit.ts'
 import { type Dispatcher, type Sink, startDispatcher } from './events/dispatcher.ts'
+import type { SinkName } from './events/event.ts'
 import type { HttpContext, HttpMiddleware, HttpState, Site } from './http/context.ts'
 import { toLocale } from './http/i18n.ts'
 import { localeCookie } from './http/locale.ts'
@@ -39,7 +40,7 @@ import { postRequests } from './oidc/post-requests.ts'
 import { buildEngine } from './oidc/provider.ts'
 import { rememberRecent } from './oidc/recent.ts'
 import { serviceRoutes } from './oidc/services.routes.ts'
-import { readSession } from './oidc/session.ts'
+import { type CurrentProvider, readSession } from './oidc/session.ts'
 import type { SubjectOf } from './oidc/token-exchange.ts'
 import { Problem } from './problem.ts'
 import type { Random } from './security/random.ts'
@@ -105,14 +106,7 @@ export async function createApp(resources: Resources): Promise<App> {
   serve(koa, engine, formAnswers(linking), ours)
   koa.on('error', (error) => log.error({ err: error }, 'request failed outside the shell'))
 
-  const mail = mailSink(resources, codes, sealer)
-  const sinks = {
-    audit: auditSink(db, now),
-    mail,
-    upstream: upstreamSink(db, linking.vault, connector, now),
-    notices: noticeSink({ db, sealer, now }, {}),
-    backchannel_logout: backchannelLogoutSink({ db, now, log, fetch, provider }),
-  }
+  const sinks = openSinks(resources, linking, codes, provider)
   const dispatcher = startDispatcher({ db, sinks, now, log })
   const consents = watchConsents({ db, now, log })
   const stop = async () => {
@@ -157,6 +151,23 @@ function linkingDeps(
     termsVersion: config.TERMS_VERSION,
     mergeUndoDays: config.MERGE_UNDO_DAYS,
     coolOffDays: config.UNLINK_COOL_OFF_DAYS,
+  }
+}
+
+/** Where events go: each feature's own. */
+function openSinks(
+  resources: Resources,
+  { vault, connector }: LinkDeps,
+  codes: EmailCodes,
+  provider: CurrentProvider,
+): Record<SinkName, Sink> {
+  const { db, now, log, fetch } = resources
+  return {
+    audit: auditSink(db, now),
+    mail: mailSink(resources, codes, vault.sealer),
+    upstream: upstreamSink(db, vault, connector, now),
+    notices: noticeSink({ db, sealer: vault.sealer, now }, {}),
+    backchannel_logout: backchannelLogoutSink({ db, now, log, fetch, provider }),
   }
 }
 

@@ -2,6 +2,7 @@ import type { Command } from 'commander'
 import { connectionSeals } from '../connections/seals.ts'
 import { noticeSeals } from '../linking/notices/seals.ts'
 import { upstreamTokenSeals } from '../linking/tokens/seals.ts'
+import { formerAddressSeals } from '../linking/unlink/seals.ts'
 import { signingKeySeals } from '../oidc/keys/seals.ts'
 import type { Sealer } from '../security/seal.ts'
 import type { Db } from '../store/db.ts'
@@ -35,7 +36,13 @@ export function addSecrets(program: Command, surroundings: Surroundings): void {
 
 /** Everything that is sealed at rest. What is sealed in the ephemeral store is over within minutes. */
 function columns(db: Db): SealedColumn[] {
-  return [signingKeySeals(db), connectionSeals(db), upstreamTokenSeals(db), noticeSeals(db)]
+  return [
+    signingKeySeals(db),
+    connectionSeals(db),
+    upstreamTokenSeals(db),
+    noticeSeals(db),
+    formerAddressSeals(db),
+  ]
 }
 
 type Line = SealedState & { name: string; resealed?: number }

@@ -43,8 +43,7 @@ export async function linkIdentity(db: Db, vault: TokenVault, agreed: AgreedLink
 /**
  * The single place a link is made, whatever the way in: identity, evidence, tokens, events and reward. The decision is
  * taken again inside the transaction, and (issuer, subject) is unique, so of members who race for one account one gets it;
- * the others' transactions end with a unique violation. An account this member had before has its old id
- * again.
+ * the others' transactions end with a unique violation. An account this member had before has its old id again.
  * @throws Problem identity_linked_to_another_member, already_linked, identity_cooling_off, account_unavailable,
  * connection_unavailable
  */

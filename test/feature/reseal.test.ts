@@ -5,6 +5,8 @@ import { connectionSeals } from '../../src/connections/seals.ts'
 import { keepNotices } from '../../src/linking/notices/notice.ts'
 import { noticeSeals } from '../../src/linking/notices/seals.ts'
 import { upstreamTokenSeals } from '../../src/linking/tokens/seals.ts'
+import { addressContext } from '../../src/linking/unlink/end-link.ts'
+import { formerAddressSeals } from '../../src/linking/unlink/seals.ts'
 import { runKeySchedule } from '../../src/oidc/keys/schedule.ts'
 import { signingKeySeals } from '../../src/oidc/keys/seals.ts'
 import { systemRandom } from '../../src/security/random.ts'
@@ -42,6 +44,18 @@ async function sealOneOfEach(server: Pick<TestApp, 'db' | 'now' | 'sealer'>): Pr
   const notice = { connectionId, noticeId: 'told', source: 'security_event' as const, body: {} }
   await keepNotices(server.db, { ...server, random: systemRandom }, [notice], server.now())
   const { id: memberId } = await givenMember(server)
+  const id = randomUUID()
+  const ended = {
+    identityId: randomUUID(),
+    issuer: 'https://shop.example.com',
+    subject: 's',
+    reason: 'member',
+  }
+  const times = { linkedAt: server.now(), unlinkedAt: server.now(), coolOffUntil: server.now() }
+  const sealedAddress = server.sealer.seal('hanako@example.com', addressContext(id))
+  await server.db.formerIdentity.create({
+    data: { id, memberId, connectionId, ...ended, ...times, sealedAddress },
+  })
   return (await givenIdentity(server, { memberId, connectionId })).id
 }
 
@@ -50,6 +64,7 @@ const columnsOf = (db: Db): SealedColumn[] => [
   connectionSeals(db),
   upstreamTokenSeals(db),
   noticeSeals(db),
+  formerAddressSeals(db),
 ]
 const staleCounts = (db: Db) =>
   Promise.all(columnsOf(db).map(async (column) => (await inspectSealed(column, rotated)).stale))
@@ -81,7 +96,7 @@ test('a new sealing key takes over while the server runs, and the old one is dro
 
   await expect(server.restartAs({ SECRET_KEYS: [newer] })).rejects.toThrow('no sealing key opens this value')
   await expectToWork([newer, older])
-  expect(await staleCounts(db)).toEqual([4, 1, 1, 1])
+  expect(await staleCounts(db)).toEqual([4, 1, 1, 1, 1])
   const ended = await reseal(server.config.DATABASE_URL ?? '', '--json')
   expect(ended).toMatchObject({ status: 0, stderr: '' })
   const { lines, olderKeysNeeded } = JSON.parse(ended.stdout)
@@ -90,6 +105,7 @@ test('a new sealing key takes over while the server runs, and the old one is dro
     ['connection secrets', 1, 0],
     ['upstream tokens', 1, 0],
     ['upstream notices', 1, 0],
+    ['addresses before unlinking', 1, 0],
   ])
   expect(olderKeysNeeded).toBe(false)
   await expectToWork([newer])
@@ -165,5 +181,5 @@ test('what no key opens is named, left as it is, and does not stop the rest', as
   const ended = await reseal(database.url)
   expect(ended.status).toBe(1)
   expect(ended.stderr).toBe(`error: upstream tokens: no key opens ${identityId}\n`)
-  expect(await staleCounts(database.db)).toEqual([0, 0, 0, 0])
+  expect(await staleCounts(database.db)).toEqual([0, 0, 0, 0, 0])
 })
