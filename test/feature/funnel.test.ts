@@ -128,7 +128,11 @@ describe('any events', () => {
       case 'shown':
         return { type: 'link.prompted', data: { ...trail, ...(at % 2 === 0 && { shown: 10 }) } }
       case 'unlinked':
-        return { type: 'identity.unlinked', memberId, data: { connectionId: trail.connectionId, identityId } }
+        return {
+          type: 'identity.unlinked',
+          memberId,
+          data: { connectionId: trail.connectionId, identityId, reason: 'member' },
+        }
       case 'linked':
         return {
           type: 'identity.linked',
@@ -188,7 +192,7 @@ describe('the share of members who are linked', () => {
     await givenIdentity(at(8), { memberId: early.id, connectionId })
     const gone = await givenIdentity(at(4), { memberId: late.id, connectionId })
     await db.federatedIdentity.delete({ where: { id: gone.id } })
-    const data = { connectionId, identityId: gone.id }
+    const data = { connectionId, identityId: gone.id, reason: 'member' }
     await recordEvent(db, { type: 'identity.unlinked', memberId: late.id, data }, daysAgo(2))
     const suspended = await givenMember(at(3))
     await db.member.update({ where: { id: suspended.id }, data: { status: 'deleted' } })
