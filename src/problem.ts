@@ -16,6 +16,7 @@ const problems = {
   last_sign_in_method: 409,
   link_not_found: 404,
   merge_refused: 409,
+  merge_undo_refused: 409,
   connection_unavailable: 404,
   transaction_over: 410,
   trial_over: 410,

@@ -30,6 +30,7 @@ export function changesOf({ type, memberId, data }: DomainEvent): Change[] {
       return [{ topic: 'keys', id: data.kid }]
     case 'member.suspended':
     case 'member.reactivated':
+    case 'member.deleted':
     case 'member.profile_changed':
     case 'sessions.ended':
     case 'identity.linked':

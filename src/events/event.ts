@@ -12,6 +12,7 @@ export interface EventData {
   'member.profile_changed': { claims: readonly string[] }
   'member.suspended': { by: 'operator'; reason?: string }
   'member.reactivated': { by: 'operator' }
+  'member.deleted': { by: 'operator' }
   'password.changed': { by: 'member' | 'recovery' }
   'sessions.ended': { reason: SessionsEndedBecause; connectionId?: string }
   /** A relying party's session of the member is over; `sid` is its name there. */
@@ -55,7 +56,8 @@ export interface EventData {
     subjectId: string
     previousIds: readonly string[]
   }
-  'member.merge_undo_requested': { mergeId: string; by: string }
+  /** `undoId`: the member's own request, whose code is on its way. */
+  'member.merge_undo_requested': { mergeId: string; by: string; reason?: string; undoId?: string }
   'member.merge_undone': { mergeId: string; absorbedId: string; by: string }
   /** `rewardId` is the idempotency key for whoever pays it out. */
   'reward.granted': {
@@ -100,6 +102,7 @@ export type SessionsEndedBecause =
   | 'connection_disabled'
   | 'absorbed'
   | 'restored'
+  | 'deleted'
 
 export type EventType = keyof EventData
 

@@ -1,4 +1,5 @@
 import { applyMerge } from '../../src/linking/merge/apply.ts'
+import { undoMerge } from '../../src/linking/merge/undo.ts'
 import { systemRandom } from '../../src/security/random.ts'
 import { inTransaction } from '../../src/store/db.ts'
 import type { Merge } from '../../src/store/generated/client.ts'
@@ -15,6 +16,38 @@ export function merge(
 ): Promise<Merge> {
   const request = { survivorId: survivor.id, absorbedId: absorbed.id, decidedBy, undoDays: 30 }
   return inTransaction(db, (tx) => applyMerge(tx, request, now()))
+}
+
+/** Two of one again, as when the member has proved both sides. */
+export function undo({ db, now }: Server, { id }: { id: string }) {
+  return inTransaction(db, async (tx) => {
+    const merge = await tx.merge.findUniqueOrThrow({ where: { id } })
+    return undoMerge(tx, merge, 'member', now())
+  })
+}
+
+const kept = [
+  'ContactPoint',
+  'PasswordCredential',
+  'FederatedIdentity',
+  'FormerIdentity',
+  'LinkConsent',
+  'Reward',
+]
+const more = ['LinkPrompt', 'Grant', 'KnownMember', 'PairwiseSubject']
+
+/** Everything these members have, row by row, but for when their sessions count from. */
+export async function belongingsOf({ db }: Pick<Server, 'db'>, ids: readonly string[]): Promise<unknown> {
+  const rows = [...kept, ...more].map(async (table) => [
+    table,
+    await db.$queryRawUnsafe(
+      `SELECT to_jsonb(t) AS row FROM "${table}" t WHERE t."memberId" = ANY($1::uuid[]) ORDER BY to_jsonb(t)::text`,
+      ids,
+    ),
+  ])
+  const members = await db.$queryRaw`
+    SELECT to_jsonb(m) - 'sessionsValidFrom' AS row FROM "Member" m WHERE "id" = ANY(${ids}::uuid[]) ORDER BY "id"`
+  return { ...Object.fromEntries(await Promise.all(rows)), Member: members }
 }
 
 /** What this member has allowed a client: a grant, without the browser it takes. */

@@ -1,5 +1,5 @@
 import { recordEvent, recordEvents } from '../../events/outbox.ts'
-import { endSessionsOf } from '../../members/member.ts'
+import { endSessionsOf, lockMembers } from '../../members/member.ts'
 import { Problem } from '../../problem.ts'
 import { systemRandom } from '../../security/random.ts'
 import type { Tx } from '../../store/db.ts'
@@ -24,7 +24,7 @@ export interface MergeRequest extends MergePair {
  */
 export async function applyMerge(tx: Tx, request: MergeRequest, now: Date): Promise<Merge> {
   const { survivorId, absorbedId, decidedBy, reason, undoDays } = request
-  await holdMembers(tx, [survivorId, absorbedId])
+  await lockMembers(tx, [survivorId, absorbedId])
   const facts = await gatherMergeFacts(tx, request, now)
   const plan = planMerge(facts)
   if (plan.action === 'refuse') throw new Problem('merge_refused', { cause: plan.reason })
@@ -42,12 +42,6 @@ export async function applyMerge(tx: Tx, request: MergeRequest, now: Date): Prom
   await endSessionsOf(tx, [absorbedId], { reason: 'absorbed' }, now)
   await tellMerge(tx, merge, plan, now)
   return merge
-}
-
-/** Members are held in one order by whoever holds several, so that nobody waits for each other. */
-export async function holdMembers(tx: Tx, memberIds: readonly string[]): Promise<void> {
-  await tx.$queryRaw`
-    SELECT 1 FROM "Member" WHERE "id" = ANY(${memberIds}::uuid[]) ORDER BY "id" FOR UPDATE`
 }
 
 async function carryOut(tx: Tx, changes: readonly RowChange[]): Promise<void> {

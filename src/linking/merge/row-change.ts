@@ -27,16 +27,19 @@ export interface RowChange {
   after: Values
 }
 
+export interface RowWrite {
+  table: TouchedTable
+  key: Record<string, string>
+  set: Values
+}
+
 /** Where a changed row is found now: what it is known by may itself have changed. */
 export function keyAfter({ table, key, after }: RowChange): Record<string, string> {
   return Object.fromEntries(touchedTables[table].map((name) => [name, String(after[name] ?? key[name])]))
 }
 
 /** Writes `set` over the row with this key, as many rows in one statement as can be. How many rows there were. */
-export async function writeRows(
-  tx: Tx,
-  writes: readonly { table: TouchedTable; key: Record<string, string>; set: Values }[],
-): Promise<number> {
+export async function writeRows(tx: Tx, writes: readonly RowWrite[]): Promise<number> {
   const alike = Map.groupBy(writes, ({ table, set }) => [table, ...Object.keys(set)].join(' '))
   let count = 0
   for (const group of alike.values()) {
