@@ -6,6 +6,7 @@ import { createOidcConnector } from './connections/oidc.ts'
 import { auditSink } from './events/audit.ts'
 import { type Dispatcher, type Sink, startDispatcher } from './events/dispatcher.ts'
 import type { SinkName } from './events/event.ts'
+import { apiRequests } from './http/api.ts'
 import type { HttpContext, HttpMiddleware, HttpState, Site } from './http/context.ts'
 import { toLocale } from './http/i18n.ts'
 import { localeCookie } from './http/locale.ts'
@@ -21,7 +22,7 @@ import { formAnswers } from './linking/form-answer.ts'
 import type { LinkDeps } from './linking/link.routes.ts'
 import { linkingMail, linkingMailSent } from './linking/mail.ts'
 import { noticeSink } from './linking/notices/notice-sink.ts'
-import { linkingPages } from './linking/pages.ts'
+import { linkingApi, linkingPages } from './linking/pages.ts'
 import { exchangeSubject } from './linking/token-exchange.ts'
 import { upstreamSink } from './linking/tokens/token-vault.ts'
 import { linkTransactions } from './linking/transaction.ts'
@@ -30,6 +31,7 @@ import { memberAccountRoutes } from './members/account.routes.ts'
 import { createPasswordHasher, type HashCost } from './members/credentials/password.ts'
 import { type EmailCodes, emailCodes } from './members/email-code.ts'
 import { memberMail } from './members/mail.ts'
+import { apiAccess } from './oidc/api.ts'
 import { backchannelLogoutSink } from './oidc/backchannel-logout.ts'
 import { accountReturnPath, accountSignInUrl, accountSignOutUrl } from './oidc/clients/account-client.ts'
 import type { EngineData } from './oidc/configuration.ts'
@@ -103,7 +105,8 @@ export async function createApp(resources: Resources): Promise<App> {
   const ours = new Router<HttpState>()
   for (const middleware of [...forms(issuer), readSession(db, provider)]) ours.use(middleware)
   for (const page of pages) ours.use(page.routes())
-  serve(koa, engine, formAnswers(linking), ours)
+  const api = apiRequests(linkingApi({ ...linking, access: apiAccess(provider, issuer) }))
+  serve(koa, engine, api, formAnswers(linking), ours)
   koa.on('error', (error) => log.error({ err: error }, 'request failed outside the shell'))
 
   const sinks = openSinks(resources, linking, codes, provider)
@@ -119,11 +122,13 @@ export async function createApp(resources: Resources): Promise<App> {
 function serve(
   koa: Koa<HttpState>,
   engine: EngineHolder,
+  api: HttpMiddleware,
   forms: HttpMiddleware,
   pages: Router<HttpState>,
 ): void {
   koa.use(refuseOtherMethods)
   koa.use(machinesFirst(engine.middleware))
+  koa.use(api)
   koa.use(forms)
   koa.use(pages.routes() as HttpMiddleware)
   koa.use(pages.allowedMethods() as HttpMiddleware)

@@ -5,7 +5,7 @@ import { Problem } from '../problem.ts'
 import type { Sealer } from '../security/seal.ts'
 import type { Db, Tx } from '../store/db.ts'
 import type { Connection as ConnectionRow } from '../store/generated/client.ts'
-import { kindOf } from './kinds.ts'
+import { hasUpstream, kindOf } from './kinds.ts'
 import { settingFaults } from './setting-faults.ts'
 import {
   type Connection,
@@ -51,7 +51,8 @@ export async function createConnection(
   const row = await tx.connection.create({
     data: {
       ...rest,
-      allowSignIn,
+      // A relying party's word links; it never signs in.
+      allowSignIn: allowSignIn && hasUpstream(input.kind),
       sealedSecret: sealer.seal(clientSecret, secretContext(input.id)),
       settings: connectionSettings.parse({ ...kindOf(input.kind).settings, ...said(settings) }),
       createdAt: now,

@@ -56,8 +56,11 @@ export type WithdrawalNotice = 'risc' | 'apple' | 'deauthorize_callback' | 'line
 
 /** The difference between one kind of upstream and its protocol; what is absent is as the standard says. */
 export interface UpstreamKind {
-  /** OAuth 2.0 says nothing of accounts: then a userinfo document is read as `settings.claims` says. */
-  protocol: 'oidc' | 'oauth2'
+  /**
+   * OAuth 2.0 says nothing of accounts: then a userinfo document is read as `settings.claims` says. Of `ticket` there is
+   * nothing to talk to: a relying party says whose account it is.
+   */
+  protocol: 'oidc' | 'oauth2' | 'ticket'
   title: string
   /** Where the upstream's own documentation says what is stated here. */
   documentation: string

@@ -9,6 +9,7 @@ import { oauth2Kind } from './kinds/oauth2.ts'
 import { oidcKind } from './kinds/oidc.ts'
 import { rakutenKind } from './kinds/rakuten.ts'
 import { shopifyKind } from './kinds/shopify.ts'
+import { ticketKind } from './kinds/ticket.ts'
 import { xKind } from './kinds/x.ts'
 import { yahooJapanKind } from './kinds/yahoo-japan.ts'
 import type { Connection, KindName } from './settings.ts'
@@ -26,6 +27,7 @@ const all = {
   facebook: facebookKind,
   x: xKind,
   shopify: shopifyKind,
+  ticket: ticketKind,
 } satisfies Record<KindName, UpstreamKind>
 
 /** What sets a kind of upstream apart from its protocol. */
@@ -37,3 +39,6 @@ export function kindOf(name: KindName): UpstreamKind {
 export function provesAfresh({ kind }: Pick<Connection, 'kind'>): boolean {
   return kindOf(kind).provesAfresh
 }
+
+/** Whether there is somebody to send a browser to. Accounts of a shop that speaks no such protocol are vouched for. */
+export const hasUpstream = (name: KindName) => kindOf(name).protocol !== 'ticket'

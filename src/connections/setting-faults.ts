@@ -27,7 +27,8 @@ export function settingFaults({
   const settings: ConnectionSettings = { ...kind.settings, ...said(given) }
   return [
     ...(issuer === undefined ? [missing(kind, 'issuer', 'issuer')] : []),
-    ...(kind.protocol === 'oidc' ? oidcFaults(settings) : oauth2Faults(kind, settings)),
+    ...(kind.protocol === 'oidc' ? oidcFaults(settings) : []),
+    ...(kind.protocol === 'oauth2' ? oauth2Faults(kind, settings) : []),
     ...addressFaults(kind, settings),
     ...keyFaults(kind, settings, clientSecret),
     ...(settings.trustEmail && !vouches(kind, settings)

@@ -15,6 +15,7 @@ export const kinds = [
   'facebook',
   'x',
   'shopify',
+  'ticket',
 ] as const
 export type KindName = (typeof kinds)[number]
 

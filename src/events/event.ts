@@ -42,7 +42,8 @@ export interface EventData {
   'connection_terms.published': { connectionId: string; version: string }
   'link.reconsent_required': { connectionId: string; identityId: string; consentId: string; reason: string }
   'link.reconsented': { connectionId: string; identityId: string; consentId: string }
-  'link.refused': Partial<LinkTrail> & { connectionId: string; reason: string }
+  /** Without a connection where a forged address leads to none. */
+  'link.refused': Partial<LinkTrail> & { reason: string }
   'link.declined': LinkTrail
   /** The event is of the survivor. */
   'member.merged': { mergeId: string; absorbedId: string; by: string }

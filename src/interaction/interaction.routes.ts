@@ -114,7 +114,7 @@ async function acceptIdentity(
       where: { id: linked.id },
       data: { lastUsedAt: ctx.state.now, profile: identity.profile },
     })
-    await storeTokens(tx, deps.vault, linked, tokens, ctx.state.now)
+    if (tokens) await storeTokens(tx, deps.vault, linked, tokens, ctx.state.now)
     await mendLink(tx, linked, trailOf(transaction), ctx.state.now)
   })
   const signIn = signedInAt(ctx.state.now, signInOf(member, [], connection.id))

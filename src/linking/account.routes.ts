@@ -1,5 +1,6 @@
 import Router from '@koa/router'
 import { getUsableConnection, listConnections, presentConnection } from '../connections/connection.ts'
+import { hasUpstream } from '../connections/kinds.ts'
 import type { Connection } from '../connections/settings.ts'
 import type { HttpContext, HttpState } from '../http/context.ts'
 import { queryParameter } from '../http/input.ts'
@@ -48,8 +49,11 @@ async function showAccount({ db }: LinkDeps, ctx: HttpContext): Promise<void> {
       const linked = identities.filter(({ connectionId }) => connectionId === connection.id)
       return linked.length > 0 ? linked.map((identity) => ({ connection, identity })) : [{ connection }]
     })
-    // A disabled connection is only shown to those who are linked through it: they may still unlink.
-    .filter(({ connection, identity }) => identity || !connection.disabledAt)
+    // A disabled connection is only shown to those who are linked through it: they may still unlink. Where a shop has to
+    // vouch for the account there is nothing to press here.
+    .filter(
+      ({ connection, identity }) => identity || (!connection.disabledAt && hasUpstream(connection.kind)),
+    )
     .map(({ connection, identity }) => ({
       ...presentConnection(connection, locale),
       offer: offers[connection.id],

@@ -11,6 +11,7 @@ import { primaryEmail } from '../members/contact-point.ts'
 import type { PasswordHasher } from '../members/credentials/password.ts'
 import { Problem } from '../problem.ts'
 import { equalInConstantTime } from '../security/digest.ts'
+import { adoptLink } from './adopt.ts'
 import { offerBeforeAgreement } from './campaigns/offer.ts'
 import { showConflict } from './conflict/page.ts'
 import { placeOf } from './consent/place.ts'
@@ -50,6 +51,10 @@ export function linkRoutes(deps: LinkDeps): Router<HttpState> {
 }
 
 async function showNext(deps: LinkDeps, ctx: HttpContext, transaction: LinkTransaction): Promise<void> {
+  if (transaction.purpose === 'link' && !transaction.sessionUid) {
+    const adopted = await adoptLink(deps, ctx, transaction)
+    return adopted && showNext(deps, ctx, adopted)
+  }
   const memberId = actingMember(ctx, transaction)
   if (!memberId) return seeOther(ctx, deps.signInUrl(`/link/${transaction.id}`))
   const { session, now } = ctx.state
@@ -229,6 +234,7 @@ async function refuse(
     connection: presentConnection(connection, ctx.state.locale),
     identity: { displayName },
     reason,
-    backUrl: pathAfter(transaction),
+    // A client that waits at an address of its own is told there; our own pages have told it here.
+    backUrl: pathAfter(transaction, transaction.returnTo ? `failed:${reason}` : undefined),
   })
 }

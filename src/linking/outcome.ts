@@ -10,9 +10,10 @@ export type LinkOutcome =
 
 /** Where a transaction that is over leads the browser: whence it came, with what there is to say there. */
 export function pathAfter(
-  { purpose, interactionUid, connectionId }: Returning,
+  { purpose, interactionUid, connectionId, returnTo, clientState }: Returning,
   outcome?: LinkOutcome,
 ): string {
+  if (returnTo) return backToClient(returnTo, outcome, clientState)
   const notice = outcome && noticeOf(outcome)
   const query = notice ? `?notice=${notice}&connection=${encodeURIComponent(connectionId)}` : ''
   // A relying party waits for the outcome, and tells it in its own words.
@@ -26,6 +27,16 @@ interface Returning {
   purpose: 'link' | 'sign_in'
   interactionUid?: string
   connectionId: string
+  returnTo?: string
+  clientState?: string
+}
+
+/** `returnTo` was registered by the client; what it says itself stays in it. */
+function backToClient(returnTo: string, outcome: LinkOutcome | undefined, state: string | undefined): string {
+  const url = new URL(returnTo)
+  if (outcome) url.searchParams.set('link_result', outcome)
+  if (state !== undefined) url.searchParams.set('state', state)
+  return url.href
 }
 
 const noticeOf = (outcome: LinkOutcome) => (outcome.startsWith('failed:') ? 'link_failed' : outcome)

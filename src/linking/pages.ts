@@ -1,13 +1,17 @@
 import type Router from '@koa/router'
 import type { HttpState } from '../http/context.ts'
+import type { ApiAccess } from '../oidc/api.ts'
 import { linkingAccountRoutes } from './account.routes.ts'
 import { callbackRoutes } from './callback.routes.ts'
 import { conflictRoutes } from './conflict/conflict.routes.ts'
 import { ownerSignInRoutes } from './conflict/owner-sign-in.routes.ts'
 import { consentRoutes } from './consent/consents.routes.ts'
+import { invitationRoutes } from './invitation/invitation.routes.ts'
 import { type LinkDeps, linkRoutes } from './link.routes.ts'
+import { ticketRoutes } from './ticket/ticket.routes.ts'
 import { trialRoutes } from './trial/trial.routes.ts'
 import { unlinkRoutes } from './unlink/unlink.routes.ts'
+import type { TripDeps } from './upstream-trip.ts'
 
 /** Every page of linking that a browser may open. */
 export function linkingPages(deps: LinkDeps): Router<HttpState>[] {
@@ -20,5 +24,11 @@ export function linkingPages(deps: LinkDeps): Router<HttpState>[] {
     callbackRoutes(deps),
     consentRoutes(deps),
     unlinkRoutes(deps),
+    invitationRoutes(deps),
   ]
+}
+
+/** What programs ask of linking. */
+export function linkingApi(deps: TripDeps & { access: ApiAccess }): Router<HttpState>[] {
+  return [ticketRoutes(deps)]
 }

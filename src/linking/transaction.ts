@@ -31,11 +31,15 @@ export interface LinkTransaction extends LinkTrail {
   forceSignIn: boolean
   /** How often the upstream came back in another browser and was tried again. */
   retries: number
-  proved?: { identity: VerifiedIdentity; sealedTokens: string }
+  /** Without tokens where somebody else than the upstream has brought the proof. */
+  proved?: { identity: VerifiedIdentity; sealedTokens?: string }
   /** When, in seconds; where nothing is said the proof counts as an old one. */
   provedAt?: number
   /** A sign-in to the member who holds the account, given for this transaction alone: it begins no session. */
   ownerSignIn?: { memberId: string; at: number; validFrom: number }
+  /** The client's own address that it leads back to, with the outcome and the client's `state`. */
+  returnTo?: string
+  clientState?: string
 }
 
 export interface Transactions {
@@ -55,7 +59,7 @@ export interface Transactions {
   /** How a transaction that is over ended and where it led, for the same browser. */
   findEnd(id: string, browsers: readonly string[]): Promise<TransactionEnd | undefined>
   sealTokens(id: string, tokens: UpstreamTokens): string
-  openTokens(transaction: LinkTransaction): UpstreamTokens
+  openTokens(transaction: LinkTransaction): UpstreamTokens | undefined
 }
 
 export interface TransactionEnd {
@@ -121,7 +125,7 @@ export function linkTransactions(store: Ephemeral, random: Random, sealer: Seale
     sealTokens: (id, tokens) => sealer.seal(JSON.stringify(tokens), sealContext(id)),
     openTokens({ id, proved }) {
       if (!proved) throw new Error('the transaction has no tokens yet')
-      return JSON.parse(sealer.open(proved.sealedTokens, sealContext(id)))
+      return proved.sealedTokens && JSON.parse(sealer.open(proved.sealedTokens, sealContext(id)))
     },
   }
 }

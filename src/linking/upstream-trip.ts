@@ -1,10 +1,12 @@
 import { getUsableConnection } from '../connections/connection.ts'
+import { hasUpstream } from '../connections/kinds.ts'
 import type { OidcConnector } from '../connections/oidc.ts'
 import { newAttempt, redirectUriOf, savePendingAuthorization } from '../connections/pending-authorization.ts'
 import { acceptedBindings, browserBinding } from '../http/browser.ts'
 import type { HttpContext } from '../http/context.ts'
 import { type Budget, sourceOf, spend } from '../http/rate-limit.ts'
 import { seeOther } from '../http/signed-in.ts'
+import { Problem } from '../problem.ts'
 import type { Random } from '../security/random.ts'
 import type { Db } from '../store/db.ts'
 import type { Ephemeral } from '../store/ephemeral.ts'
@@ -45,6 +47,7 @@ export async function sendToUpstream(
   const { db, store, random, issuer, connector } = deps
   await spend(store, trips, sourceOf(ctx.ip))
   const connection = await getUsableConnection(db, other?.connectionId ?? transaction.connectionId)
+  if (!hasUpstream(connection.kind)) throw new Problem('connection_unavailable')
   const redirectUri = redirectUriOf(issuer, connection.id)
   const { retries } = transaction
   const forceSignIn = transaction.forceSignIn || other !== undefined

@@ -92,7 +92,7 @@ function features(
     clientCredentials: { enabled: true },
     ...registrationFeatures(systemRandom),
     deviceFlow: deviceFlow(),
-    resourceIndicators: resourceIndicators(recent),
+    resourceIndicators: resourceIndicators(issuer, recent),
     pushedAuthorizationRequests: { enabled: true },
     requestObjects: { enabled: true, assertJwtClaimsAndHeader: requestObjectRules(now) },
     jwtResponseModes: { enabled: true },
@@ -119,6 +119,7 @@ const ownMetadata = [
   'allowed_connections',
   'allowed_claims',
   'allowed_resources',
+  'vouches_for',
   'client_name#ja',
   'client_name#en',
 ]

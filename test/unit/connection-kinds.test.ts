@@ -46,6 +46,7 @@ const complete: Record<KindName, Omit<Described, 'kind'>> = {
     issuer: 'https://shopify.com/authentication/1',
     settings: { discovery: 'https://shop.example.com/.well-known/openid-configuration' },
   },
+  ticket: { issuer: elsewhere, settings: {} },
 }
 
 describe.each(kinds)('%s', (kind) => {

@@ -132,7 +132,7 @@ export async function findClientMetadata(db: Db, id: string, now: Date): Promise
     where: { id },
     include: {
       secrets: true,
-      connections: { where: { discloses: true, connection: { disabledAt: null } } },
+      connections: { where: { connection: { disabledAt: null } } },
       resources: true,
     },
   })
@@ -141,6 +141,7 @@ export async function findClientMetadata(db: Db, id: string, now: Date): Promise
     .filter(({ expiresAt }) => !expiresAt || expiresAt > now)
     .map((secret) => [secret.digest, ...(secret.expiresAt ? [secret.expiresAt.getTime()] : [])].join('@'))
   const metadata = row.metadata as AdapterPayload
+  const rights = toConnectionRights(row.connections)
   const name = localizedName.parse(row.name)
   // A client that registered itself finds its names as it gave them.
   const isNamed = Object.keys(metadata).some((field) => /^client_name(#|$)/.test(field))
@@ -154,7 +155,8 @@ export async function findClientMetadata(db: Db, id: string, now: Date): Promise
     allowed_resources: Object.fromEntries(
       row.resources.map(({ resourceId, scopes }) => [resourceId, scopes]),
     ),
-    allowed_connections: row.connections.map(({ connectionId }) => connectionId).sort(),
+    allowed_connections: rights.connections,
+    vouches_for: rights.vouchConnections,
     // A client whose secrets have all ended is refused for that, not for its registration.
     ...(hasSecret(metadata) && { client_secret: live.sort().join(' ') || 'none' }),
   }
