@@ -84,15 +84,13 @@ export async function createApp(resources: Resources): Promise<App> {
   const codes = emailCodes(store, random, config.SECRET_KEYS)
   const hasher = createPasswordHasher(concurrentHashes, resources.hashCost)
   const connector = createOidcConnector({ sealer, fetch, now })
-  const signInUrl = accountSignInUrl(issuer)
-
   const subjectOf = exchangeSubject({ db, store, connector, now })
   const engine = await openEngine(resources, sealer, subjectOf)
   const { provider } = engine
 
   const linking = linkingDeps(resources, { sealer, connector, hasher })
   const { PASSWORD_MIN_LENGTH: passwordMinLength } = config
-  const { recentSeconds } = linking
+  const { recentSeconds, signInUrl } = linking
 
   const koa = openShell(resources)
   const pages = [

@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
 import { createConnection } from '../connections/connection.ts'
+import { hasUpstream } from '../connections/kinds.ts'
 import { kinds } from '../connections/settings.ts'
 import { inTransaction, isUniqueViolation } from '../store/db.ts'
 import { addCommand } from './command.ts'
@@ -51,9 +52,16 @@ async function create(options: ConnectionOptions, surroundings: Surroundings): P
       '',
       details(connectionParts(view)),
       '',
-      'Register this callback URL at the upstream, exactly as it stands:',
-      `  ${view.callbackUrl}`,
-      `Then try it: hitotsu connections test ${view.id}`,
+      ...(hasUpstream(connection.kind)
+        ? [
+            'Register this callback URL at the upstream, exactly as it stands:',
+            `  ${view.callbackUrl}`,
+            `Then try it: hitotsu connections test ${view.id}`,
+          ]
+        : [
+            'Let the client of its server say whose accounts they are:',
+            `  hitotsu clients update CLIENT --vouch-connection ${view.id}`,
+          ]),
       `Then let members use it: hitotsu connections enable ${view.id}`,
     ]
     print(options.json, view, lines.join('\n'))

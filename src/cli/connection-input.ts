@@ -1,8 +1,9 @@
 import { type NewConnection, newConnection } from '../connections/connection.ts'
-import { kindOf } from '../connections/kinds.ts'
+import { hasUpstream, kindOf } from '../connections/kinds.ts'
 import { type Described, settingFaults } from '../connections/setting-faults.ts'
 import { type GivenSettings, givenSettings, kinds } from '../connections/settings.ts'
 import { type ConnectionChange, connectionChange } from '../connections/update-connection.ts'
+import { systemRandom } from '../security/random.ts'
 import { given, nameOf, readText } from './command.ts'
 import { type ConnectionOptions, faultsOf, optionNames } from './connection-options.ts'
 import { faultsByOption, wrongUsage } from './refusal.ts'
@@ -22,12 +23,15 @@ export async function readNewConnection(
   const kind = kinds.find((name) => name === options.kind)
   const clientSecret = await readSecret(options.clientSecretFile, secretOfEnvironment, faults)
   const settings = readSettings(options, kind && kindOf(kind).settings.authorizationParams, faults)
+  // Nobody is sent there as a client.
+  const nobody = kind && !hasUpstream(kind) ? { clientId: 'none', clientSecret: systemRandom.token() } : {}
   const input = given({
-    ...described(options),
+    ...nobody,
+    ...given(described(options)),
     id: options.id,
     kind: options.kind,
     issuer: options.issuer ?? (kind && kindOf(kind).issuer),
-    clientSecret,
+    ...given({ clientSecret }),
     settings,
   })
   const parsed = newConnection.safeParse(input)

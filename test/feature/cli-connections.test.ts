@@ -331,3 +331,26 @@ describe('connections enable', () => {
     expect((await connections(['enable', id])).stdout).toContain('nothing changed')
   })
 })
+
+test('a connection that is vouched for has neither a client nor a secret to be told, and signs nobody in', async () => {
+  const args = [
+    'create',
+    '--id',
+    'cart',
+    '--kind',
+    'ticket',
+    '--name-ja',
+    'カート',
+    '--issuer',
+    'https://cart.example.com',
+  ]
+  const { status, stdout } = await connections(args)
+  expect(status).toBe(0)
+  expect(stdout).not.toContain('Register this callback')
+  expect(stdout).toContain('--vouch-connection cart')
+  expect(await stored('cart')).toMatchObject({
+    kind: 'ticket',
+    allowSignIn: false,
+    issuer: 'https://cart.example.com',
+  })
+})
