@@ -32,7 +32,12 @@ export async function formerIdOf(
 export async function relinkIdentity(
   db: Db,
   vault: TokenVault,
-  proof: { memberId: string; identity: VerifiedIdentity; tokens: UpstreamTokens; trail: LinkTrail },
+  proof: {
+    memberId: string
+    identity: VerifiedIdentity
+    tokens: UpstreamTokens | undefined
+    trail: LinkTrail
+  },
   now: Date,
 ): Promise<void> {
   const { memberId, identity, tokens, trail } = proof
@@ -42,7 +47,7 @@ export async function relinkIdentity(
     const linked = await findIdentity(tx, identity)
     if (linked?.memberId !== memberId) throw new Problem('link_not_found')
     await tx.federatedIdentity.update({ where: { id: linked.id }, data: { profile: identity.profile } })
-    await storeTokens(tx, vault, linked, tokens, now)
+    if (tokens) await storeTokens(tx, vault, linked, tokens, now)
     await mendLink(tx, linked, trail, now)
   })
 }
