@@ -28,6 +28,12 @@ const givenTwo = async (): Promise<[GivenMember, GivenMember]> => [
   await givenMember(server),
   await givenMember(server),
 ]
+async function unlink(memberId: string) {
+  const { id: identityId } = await server.db.federatedIdentity.findFirstOrThrow({ where: { memberId } })
+  const policy = { sealer: server.sealer, coolOffDays: 30 }
+  await unlinkIdentity(server.db, policy, { memberId, identityId }, server.now())
+}
+
 const nothing = { rows: {}, events: [] }
 const hasher = { hash: async () => 'a new hash', verify: async () => true, isOutdated: () => false }
 
@@ -63,7 +69,7 @@ describe('a merge is not undone', () => {
     await undo(server, second)
     await undo(server, first)
     const again = await merge(server, a, b)
-    await inTransaction(server.db, (tx) => deleteMemberAndLinks(tx, a.id, server.now()))
+    await inTransaction(server.db, (tx) => deleteMemberAndLinks(tx, server.sealer, a.id, server.now()))
     await expectRefusal(() => undo(server, again), 'survivor_gone')
   })
 
@@ -71,7 +77,7 @@ describe('a merge is not undone', () => {
     const [survivor, absorbed] = await givenTwo()
     await withoutPassword(survivor)
     const done = await merge(server, survivor, absorbed)
-    await unlinkIdentity(server.db, survivor.id, shop, server.now())
+    await unlink(survivor.id)
     await expectRefusal(() => undo(server, done), 'survivor_without_sign_in')
   })
 
@@ -79,7 +85,7 @@ describe('a merge is not undone', () => {
     const [survivor, absorbed] = await givenTwo()
     await withoutPassword(absorbed)
     const done = await merge(server, survivor, absorbed)
-    await unlinkIdentity(server.db, survivor.id, shop, server.now())
+    await unlink(survivor.id)
     await expectRefusal(() => undo(server, done), 'absorbed_without_sign_in')
   })
 })

@@ -15,11 +15,20 @@ export async function gatherUndoFacts(tx: Tx, mergeId: string): Promise<UndoFact
   const unlinked = journal
     .filter(({ change, row }) => change.table === 'FederatedIdentity' && !row)
     .flatMap(({ change }) => change.key.id ?? [])
-  const former = await tx.formerIdentity.findMany({ where: { id: { in: unlinked }, memberId: survivorId } })
+  const former = await tx.formerIdentity.findMany({
+    where: {
+      identityId: { in: unlinked },
+      memberId: survivorId,
+      ...(merge && { unlinkedAt: { gte: merge.mergedAt } }),
+    },
+  })
   const hasPassword = async (memberId: string | undefined) =>
     memberId !== undefined && (await tx.passwordCredential.count({ where: { memberId } })) > 0
   const identities = await tx.federatedIdentity.findMany({
-    where: { memberId: survivorId, connection: { disabledAt: null, allowSignIn: true } },
+    where: {
+      ...{ memberId: survivorId, needsRelinkSince: null },
+      connection: { disabledAt: null, allowSignIn: true },
+    },
     select: { id: true },
   })
   return {
@@ -28,6 +37,7 @@ export async function gatherUndoFacts(tx: Tx, mergeId: string): Promise<UndoFact
     ways: {
       survivorPassword: await hasPassword(survivorId),
       absorbedPassword: await hasPassword(merge?.absorbedId),
+      survivorEmails: await tx.contactPoint.count({ where: { memberId: survivorId, kind: 'email' } }),
       identityIds: identities.map(({ id }) => id),
     },
   }

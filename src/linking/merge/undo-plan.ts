@@ -7,11 +7,12 @@ export interface UndoFacts {
   survivor: MemberStatus | undefined
   /** What the merge touched, in order, each with the row as it is now; undefined: it is gone. */
   journal: readonly { change: RowChange; row: Values | undefined }[]
-  /** Identities of the journal that were unlinked since, and wait among the survivor's former ones. */
+  /** Of what was unlinked since, the rows among the survivor's former identities. */
   formerIds: readonly string[]
   ways: {
     survivorPassword: boolean
     absorbedPassword: boolean
+    survivorEmails: number
     /** Identities the survivor could sign in with now. */
     identityIds: readonly string[]
   }
@@ -87,12 +88,16 @@ export function planUndo(facts: UndoFacts, now: Date): UndoPlan | { action: 'ref
 function wayFault({ ways, journal }: UndoFacts, back: readonly RowChange[]): UndoRefusal | undefined {
   const returned = new Set(back.filter(({ table }) => table === 'FederatedIdentity').map(({ key }) => key.id))
   const passwordBack = back.some(({ table }) => table === 'PasswordCredential')
+  const emailsBack = back.filter(({ table }) => table === 'ContactPoint').length
   const had = journal.some(({ change: { table } }) => /^(FederatedIdentity|PasswordCredential)$/.test(table))
-  const survivorNow = ways.survivorPassword || ways.identityIds.length > 0
+  // A password is no way in without an address.
+  const survivorNow = (ways.survivorPassword && ways.survivorEmails > 0) || ways.identityIds.length > 0
   const survivorThen =
-    (ways.survivorPassword && !passwordBack) || ways.identityIds.some((id) => !returned.has(id))
+    (ways.survivorPassword && !passwordBack && ways.survivorEmails > emailsBack) ||
+    ways.identityIds.some((id) => !returned.has(id))
   const absorbedThen =
-    ways.absorbedPassword || passwordBack || ways.identityIds.some((id) => returned.has(id))
+    ((ways.absorbedPassword || passwordBack) && emailsBack > 0) ||
+    ways.identityIds.some((id) => returned.has(id))
   if (survivorNow && !survivorThen) return 'survivor_without_sign_in'
   if (had && !absorbedThen) return 'absorbed_without_sign_in'
   return undefined
