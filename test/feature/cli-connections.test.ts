@@ -8,13 +8,16 @@ import { findConnection, openSecret } from '../../src/connections/connection.ts'
 import { kinds } from '../../src/connections/settings.ts'
 import { startTestApp, type TestApp } from '../support/app.ts'
 import { environmentOf, hitotsu } from '../support/cli.ts'
-import { givenConnection } from '../support/given.ts'
+import { givenConnection, givenIdentity, givenMember } from '../support/given.ts'
 import { loginChannelId, startSimulator } from '../support/line-simulator.ts'
+import { visitor } from '../support/linking.ts'
+import { tryOut as tryInBrowser } from '../support/trials.ts'
 import { startUpstreamProvider } from '../support/upstream-provider.ts'
 
 let server: TestApp
+const privateHosts: string[] = []
 beforeAll(async () => {
-  server = await startTestApp()
+  server = await startTestApp({ privateHosts })
 })
 afterAll(() => server.close())
 
@@ -206,7 +209,283 @@ describe('connections create', () => {
   })
 })
 
+describe('a new connection', () => {
+  test('is a draft, and says so, until it is enabled', async () => {
+    const { stdout } = await create('draft', [...upstream, ...fromInput], {}, secret)
+    expect(stdout).toContain('Nobody links or signs in through it yet.')
+    expect(stdout).toContain('hitotsu connections enable draft')
+    expect((await connections(['list'])).stdout).toMatch(/^draft .*not enabled yet/m)
+    expect((await connections(['show', 'draft'])).stdout).toMatch(/^disabled +not enabled yet/m)
+    await connections(['enable', 'draft'])
+    expect((await connections(['list'])).stdout).toMatch(/^draft .*active/m)
+    await connections(['disable', 'draft'])
+    expect((await connections(['list'])).stdout).toMatch(/^draft .*disabled \d{4}/m)
+  })
+
+  test('of a preset needs no more than what the preset leaves open', async () => {
+    const args = ['create', '--name-en', 'Google', '--client-id', 'g', ...fromInput]
+    const { status, stderr } = await connections([...args, '--id', 'google', '--kind', 'google'], {}, secret)
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
+    expect(await stored('google')).toMatchObject({
+      kind: 'google',
+      issuer: 'https://accounts.google.com',
+      settings: { idTokenSigningAlg: 'RS256', disclosure: 'subject' },
+    })
+  })
+
+  test('of a preset without what it leaves open is refused, with where that is found', async () => {
+    const ended = await Promise.all(
+      ['apple', 'd-account', 'rakuten', 'shopify', 'oauth2'].map((kind) =>
+        connections(
+          ['create', '--id', 'asked', '--kind', kind, '--name-en', 'A', '--client-id', 'c', ...fromInput],
+          {},
+          secret,
+        ),
+      ),
+    )
+    expect(ended.map(({ status }) => status)).toEqual([2, 2, 2, 2, 2])
+    expect(ended.map(({ stderr }) => stderr.trim().split('\n').sort())).toEqual([
+      [
+        expect.stringMatching(/^error: --team-id and --key-id is required for Apple: /),
+        expect.stringMatching(/^error: the client secret .* is not a \.p8 file/),
+      ],
+      [expect.stringMatching(/^error: --issuer is required for d ACCOUNT: in the manual/)],
+      [expect.stringMatching(/^error: --issuer is required for Rakuten: in what Rakuten hands/)],
+      [
+        expect.stringMatching(/^error: --discovery is required for Shopify: /),
+        expect.stringMatching(/^error: --issuer is required for Shopify: /),
+      ],
+      [
+        expect.stringMatching(/^error: --claim subject=<path> is required for OAuth 2\.0: /),
+        expect.stringMatching(/^error: --issuer is required for OAuth 2\.0: /),
+        expect.stringMatching(/^error: --userinfo-endpoint is required for OAuth 2\.0: /),
+      ],
+    ])
+  })
+
+  test('of OAuth 2.0 is described address by address and claim by claim', async () => {
+    const described = [
+      ...['--authorization-endpoint', 'https://club.example.com/authorize'],
+      ...['--token-endpoint', 'https://club.example.com/token'],
+      ...['--userinfo-endpoint', 'https://club.example.com/me?fields=id'],
+      ...['--claim', 'subject=data.id', '--claim', 'email=data.email', '--subject-type', 'integer'],
+      ...['--disclosure', 'pairwise', '--link-only'],
+    ]
+    const { status, stderr } = await create(
+      'club',
+      [...upstream, ...described, '--kind', 'oauth2', ...fromInput],
+      {},
+      secret,
+    )
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
+    expect(await stored('club')).toMatchObject({
+      allowSignIn: false,
+      settings: {
+        endpoints: { userinfo: 'https://club.example.com/me?fields=id' },
+        claims: { subject: 'data.id', subjectType: 'integer', email: 'data.email' },
+        disclosure: 'pairwise',
+      },
+    })
+  })
+
+  test.each([
+    ['--claim', 'subject', '--claim subject: must be subject='],
+    ['--claim', 'subject=__proto__..x', '--claim subject=<path> __proto__..x: must be a path'],
+    ['--claim', 'sub=id', '--claim sub=id: must be subject='],
+    ['--subject-type', 'integer', '--subject-type: goes with --claim'],
+    ['--token-endpoint', 'ftp://a.example', '--token-endpoint ftp://a.example: is not a URL'],
+    ['--token-endpoint', 'https://user@a.example', '--token-endpoint https://user@a.example: has no'],
+    ['--disclosure', 'none', '--disclosure none: must be one of subject, pairwise'],
+  ])('with %s %s is refused', async (option, value, fault) => {
+    const { status, stderr } = await create(
+      'odd',
+      [...upstream, '--kind', 'oauth2', ...fromInput, option, value],
+      {},
+      secret,
+    )
+    expect(status).toBe(2)
+    expect(stderr).toContain(`error: ${fault}`)
+  })
+})
+
+describe('connections presets', () => {
+  test('lists every kind, what it needs and where that is stated', async () => {
+    const { status, stdout } = await connections(['presets', '--json'])
+    expect(status).toBe(0)
+    const presets: { kind: string; documentation: string; needs: unknown[] }[] = JSON.parse(stdout)
+    expect(presets.map(({ kind }) => kind)).toEqual([...kinds])
+    for (const { documentation } of presets) expect(documentation).toMatch(/^https:\/\//)
+    const text = (await connections(['presets'])).stdout
+    expect(text).toContain('--team-id, --key-id')
+    expect(text).toContain('never verified')
+  })
+})
+
+describe('connections update', () => {
+  test('refuses a connection that does not exist', async () => {
+    expect(await connections(['update', 'absent', '--name-en', 'A'])).toMatchObject({
+      status: 1,
+      stderr: 'error: there is no connection absent\n',
+    })
+  })
+
+  test.each([
+    [['--issuer', 'https://evil.example']],
+    [['--discovery', 'https://evil.example/.well-known/openid-configuration']],
+    [['--userinfo-endpoint', 'https://evil.example/me']],
+    [['--revocation-endpoint', 'https://evil.example/revoke']],
+    [['--client-id', 'another']],
+  ])('with %j asks for the secret again, and changes nothing without', async (args) => {
+    const given = await givenConnection(server)
+    const { status, stderr } = await connections(['update', given.id, ...args])
+    expect({ status, stderr }).toEqual({
+      status: 1,
+      stderr: expect.stringContaining('has to be given again, because an address or the client changes'),
+    })
+    expect(await stored(given.id)).toEqual(given)
+    const again = await connections(['update', given.id, ...args, ...fromInput], {}, 'another secret')
+    expect(again).toMatchObject({ status: 0, stderr: '' })
+    expect(openSecret(server.sealer, await stored(given.id))).toBe('another secret')
+  })
+
+  test('changes what is given, keeps the rest, and tells what changed', async () => {
+    const { id } = await givenConnection(server, { settings: { authorizationParams: { a: '1', b: '2' } } })
+    const args = [
+      '--name-en',
+      'New name',
+      '--param',
+      'a=',
+      '--param',
+      'c=3',
+      '--disclosure',
+      'pairwise',
+      '--json',
+    ]
+    const { stdout } = await connections(['update', id, ...args])
+    expect(JSON.parse(stdout)).toMatchObject({ changed: ['name', 'settings'] })
+    const changed = await stored(id)
+    expect(changed.settings).toMatchObject({
+      scope: 'openid profile email',
+      authorizationParams: { b: '2', c: '3' },
+      disclosure: 'pairwise',
+    })
+    const event = await server.db.event.findFirstOrThrow({
+      where: { type: 'connection.updated', data: { path: ['connectionId'], equals: id } },
+    })
+    expect(event.data).toEqual({ connectionId: id, changed: ['name', 'settings'] })
+  })
+
+  test('that changes nothing is no change', async () => {
+    const given = await givenConnection(server)
+    const { stdout } = await connections([
+      'update',
+      given.id,
+      '--name-en',
+      given.name.en,
+      '--name-ja',
+      given.name.ja,
+    ])
+    expect(stdout).toContain('nothing changed')
+    expect(await stored(given.id)).toEqual(given)
+  })
+
+  test('keeps the issuer of accounts that are linked', async () => {
+    const { id } = await givenConnection(server)
+    await givenIdentity(server, { memberId: (await givenMember(server)).id, connectionId: id })
+    const args = ['update', id, '--issuer', 'https://other.example', ...fromInput]
+    const { status, stderr } = await connections(args, {}, secret)
+    expect(status).toBe(1)
+    expect(stderr).toContain('--issuer: names accounts that are linked')
+  })
+
+  test('is held to the rules of the kind', async () => {
+    const { id } = await givenConnection(server)
+    const { status, stderr } = await connections([
+      'update',
+      id,
+      '--scope',
+      'profile',
+      '--team-id',
+      'A',
+      '--key-id',
+      'B',
+    ])
+    expect(status).toBe(1)
+    expect(stderr.trim().split('\n')).toEqual([
+      'error: --scope: must contain openid',
+      'error: --team-id and --key-id: OpenID Connect takes a secret, not a key',
+    ])
+  })
+})
+
 describe('connections test', () => {
+  test('prints an address that tries the connection in a browser, once', async () => {
+    const provider = await startUpstreamProvider({
+      clients: [
+        {
+          client_id: 'hitotsu',
+          client_secret: secret,
+          redirect_uris: [`${server.issuer}/connections/tried/callback`],
+        },
+      ],
+    })
+    onTestFinished(() => provider.close())
+    privateHosts.push(new URL(provider.issuer).host)
+    await create('tried', ['--issuer', provider.issuer, ...fromInput], {}, secret)
+    const { stdout } = await connections(['test', 'tried', '--json'], reaching(provider.issuer))
+    const { trialUrl } = JSON.parse(stdout)
+    const browser = visitor()
+    expect((await tryInBrowser(browser, trialUrl)).html).toContain('The connection works')
+    expect((await browser.open(trialUrl)).status).toBe(410)
+    const text = (await connections(['test', 'tried'], reaching(provider.issuer))).stdout
+    expect(text).toContain(`${server.issuer}/connection-trial?ticket=v1.`)
+  })
+
+  test('prints none where something stands in the way', async () => {
+    const { id } = await givenConnection(server, { issuer: await nobody() })
+    const { stdout } = await connections(['test', id, '--json'])
+    expect(JSON.parse(stdout)).toMatchObject({ passed: false, trialUrl: null })
+  })
+
+  test('a connection whose addresses are all set is asked for no metadata', async () => {
+    const endpoints = {
+      authorization: 'https://a.example/a',
+      token: 'https://a.example/t',
+      userinfo: 'https://a.example/u',
+    }
+    const { id } = await givenConnection(server, {
+      kind: 'oauth2',
+      settings: { endpoints, claims: { subject: 'id', subjectType: 'text' } },
+    })
+    const { status, report } = await tryOut(id)
+    expect(status).toBe(0)
+    expect(report.checks.map(({ name, outcome }) => [name, outcome])).toEqual([
+      ['discovery', 'ok'],
+      ['endpoints', 'ok'],
+    ])
+  })
+
+  test('metadata at an address of its own has to be of the issuer', async () => {
+    const issuer = 'https://shopify.com/authentication/1'
+    const at = await publish((self) => ({
+      issuer,
+      authorization_endpoint: `${self}/authorize`,
+      token_endpoint: `${self}/token`,
+      jwks_uri: `${self}/jwks`,
+    }))
+    const settings = { discovery: `${at}/.well-known/openid-configuration` }
+    const [shop, other] = [
+      await givenConnection(server, { kind: 'shopify', issuer, settings }),
+      await givenConnection(server, { kind: 'shopify', issuer: `${issuer}2`, settings }),
+    ]
+    expect((await tryOut(shop.id, reaching(at))).outcomes).toMatchObject({ discovery: 'ok', issuer: 'ok' })
+    const { report } = await tryOut(other.id, reaching(at))
+    expect(report.checks[0]).toMatchObject({
+      outcome: 'fail',
+      found: `the document is of the issuer ${issuer}`,
+    })
+  })
+
   test('an address that may not be reached fails, with the way to allow it', async () => {
     const issuer = await publish((self) => ({ issuer: self }))
     const { id } = await givenConnection(server, { issuer })
