@@ -81,7 +81,8 @@ export async function startAppleServer(): Promise<AppleServer> {
     if (url.pathname === '/auth/keys') return json(response, { keys: [jwk] })
     if (url.pathname === '/.well-known/openid-configuration') return json(response, metadata(issuer))
     apple.asked = url.searchParams
-    response.end('Sign in with Apple')
+    response.setHeader('content-type', 'text/html; charset=utf-8')
+    response.end(page(apple))
   })
   return apple
 }
@@ -97,6 +98,16 @@ const metadata = (issuer: string) => ({
   id_token_signing_alg_values_supported: ['RS256'],
   token_endpoint_auth_methods_supported: ['client_secret_post'],
 })
+
+/** The page that a member agrees on. Its form goes to another site than its own, as Apple's does. */
+function page({ asked, agree }: AppleServer): string {
+  const fields = [...agree('{"name":{"firstName":"花子","lastName":"鈴木"}}')].map(
+    ([name, value]) => `<input type="hidden" name="${name}" value="${value.replaceAll('"', '&quot;')}">`,
+  )
+  return `<!doctype html><html lang="en"><head><title>Sign in</title><meta name="viewport" content="width=device-width">
+    </head><body><main><h1>Sign in</h1><form method="post" action="${asked.get('redirect_uri')}">${fields.join('')}
+    <button>Continue</button></form></main></body></html>`
+}
 
 function json(response: ServerResponse, body: unknown, status = 200): void {
   response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body))

@@ -1,5 +1,6 @@
 import Router from '@koa/router'
 import { findConnection, presentConnection } from '../../connections/connection.ts'
+import { kindOf } from '../../connections/kinds.ts'
 import type { Connection } from '../../connections/settings.ts'
 import type { HttpContext, HttpState } from '../../http/context.ts'
 import { render } from '../../http/render.ts'
@@ -57,7 +58,7 @@ async function showUnlink(deps: UnlinkDeps, ctx: HttpContext, identity: Federate
     connection: presentConnection(connection, ctx.state.locale),
     identity: { id, displayName: displayNameOf(profile), linkedAt },
     lastMethod: await isLastSignInMethod(deps.db, memberId, id),
-    deauthorizes: connection.kind === 'line',
+    deauthorizes: kindOf(connection.kind).deauthorize !== undefined,
     coolOffDays: deps.coolOffDays,
   })
 }
