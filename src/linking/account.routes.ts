@@ -15,7 +15,16 @@ import { displayNameOf } from './identity.ts'
 import type { LinkDeps } from './link.routes.ts'
 import { linkBrowser } from './upstream-trip.ts'
 
-const notices = new Set(['linked', 'unlinked', 'declined', 'already_linked', 'conflict_kept', 'link_failed'])
+const notices = new Set([
+  'linked',
+  'unlinked',
+  'declined',
+  'already_linked',
+  'conflict_kept',
+  'moved',
+  'merged',
+  'link_failed',
+])
 
 /** The member's home: who they are here, and the accounts linked to them. */
 export function linkingAccountRoutes(deps: LinkDeps): Router<HttpState> {

@@ -8,13 +8,17 @@ export type LinkOutcome =
   | 'conflict_kept'
   | `failed:${ProblemCode | 'linked_to_another_member' | 'another_identity_linked' | 'cooling_off'}`
 
+/** More than the outcome says, for the member alone. */
+export type LinkNotice = 'moved' | 'merged'
+
 /** Where a transaction that is over leads the browser: whence it came, with what there is to say there. */
 export function pathAfter(
   { purpose, interactionUid, connectionId, returnTo, clientState }: Returning,
   outcome?: LinkOutcome,
+  closer?: LinkNotice,
 ): string {
   if (returnTo) return backToClient(returnTo, outcome, clientState)
-  const notice = outcome && noticeOf(outcome)
+  const notice = closer ?? (outcome && noticeOf(outcome))
   const query = notice ? `?notice=${notice}&connection=${encodeURIComponent(connectionId)}` : ''
   // A relying party waits for the outcome, and tells it in its own words.
   if (purpose === 'link') return interactionUid ? `/interaction/${interactionUid}` : `/account${query}`

@@ -5,7 +5,7 @@ import { digest } from '../security/digest.ts'
 import type { Random } from '../security/random.ts'
 import type { Sealer } from '../security/seal.ts'
 import type { Ephemeral } from '../store/ephemeral.ts'
-import { type LinkOutcome, pathAfter } from './outcome.ts'
+import { type LinkNotice, type LinkOutcome, pathAfter } from './outcome.ts'
 import type { LinkTrail } from './way.ts'
 
 const ttlSeconds = 600
@@ -53,7 +53,7 @@ export interface Transactions {
    * about to be carried out: tell how that went with `settle`.
    */
   burn(transaction: LinkTransaction, outcome?: LinkOutcome): Promise<boolean>
-  settle(transaction: LinkTransaction, outcome: LinkOutcome): Promise<void>
+  settle(transaction: LinkTransaction, outcome: LinkOutcome, notice?: LinkNotice): Promise<void>
   /** For who has burned it and then could do nothing of what was agreed to: it goes on as it was. */
   reopen(transaction: LinkTransaction): Promise<void>
   /** How a transaction that is over ended and where it led, for the same browser. */
@@ -72,8 +72,8 @@ export function linkTransactions(store: Ephemeral, random: Random, sealer: Seale
   const key = (id: string) => `link:${id}`
   const endKey = (id: string, browser: string) => `link-end:${digest(`${id}\0${browser}`)}`
   const originKey = (id: string, browser: string) => `link-origin:${digest(`${id}\0${browser}`)}`
-  const endOf = (transaction: LinkTransaction, outcome?: LinkOutcome) =>
-    JSON.stringify({ path: pathAfter(transaction, outcome), outcome } satisfies {
+  const endOf = (transaction: LinkTransaction, outcome?: LinkOutcome, notice?: LinkNotice) =>
+    JSON.stringify({ path: pathAfter(transaction, outcome, notice), outcome } satisfies {
       path: string
       outcome: LinkOutcome | undefined
     })
@@ -107,9 +107,9 @@ export function linkTransactions(store: Ephemeral, random: Random, sealer: Seale
       await store.setIfAbsent(endKey(id, browser), endOf(transaction, outcome), endSeconds)
       return (await store.take(key(id))) !== undefined
     },
-    async settle(transaction, outcome) {
+    async settle(transaction, outcome, notice) {
       const { id, browser } = transaction
-      await store.set(endKey(id, browser), endOf(transaction, outcome), endSeconds)
+      await store.set(endKey(id, browser), endOf(transaction, outcome, notice), endSeconds)
     },
     async reopen(transaction) {
       const { id, browser } = transaction

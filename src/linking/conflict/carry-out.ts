@@ -4,12 +4,14 @@ import { lockMembers } from '../../members/member.ts'
 import { Problem } from '../../problem.ts'
 import { equalInConstantTime } from '../../security/digest.ts'
 import { type Db, inTransaction, type Tx } from '../../store/db.ts'
-import { type ConsentPlace, consentText, type LinkConsentText } from '../link-consent.ts'
+import type { LinkConflict } from '../../store/generated/client.ts'
+import type { ConsentPlace } from '../link-consent.ts'
+import { applyMerge } from '../merge/apply.ts'
 import type { TokenVault } from '../tokens/token-vault.ts'
 import type { LinkTransaction, Transactions } from '../transaction.ts'
 import { closeConflict, findOpenConflict } from './conflict.ts'
 import { applyMove } from './move.ts'
-import { type MemberSummary, previewDigest, summarizeMember } from './preview.ts'
+import { previewMerge, previewMove, type Survivor, sidesOf } from './preview.ts'
 import { findSituation, type Situation } from './situation.ts'
 
 export interface CarryOutDeps {
@@ -19,6 +21,7 @@ export interface CarryOutDeps {
   recentSeconds: number
   /** Of the service's terms, for a connection without its own. */
   termsVersion: string
+  mergeUndoDays: number
 }
 
 /** What a claimant has pressed the button for. */
@@ -31,46 +34,54 @@ export interface Chosen {
   place: ConsentPlace
 }
 
-export interface MovePreview {
-  consent: LinkConsentText
-  owner: MemberSummary
-  claimant: MemberSummary
-  digest: string
+/** Gives the account to the claimant. @throws Problem as `carryOut` */
+export async function moveToClaimant(deps: CarryOutDeps, chosen: Chosen, now: Date): Promise<void> {
+  const { transaction, place, shown } = chosen
+  const tokens = deps.transactions.openTokens(transaction)
+  await carryOut(deps, chosen, 'move', now, async (tx, situation, { id: conflictId }) => {
+    const { consent, digest } = await previewMove(tx, situation, { ...deps, ...chosen }, now)
+    if (!equalInConstantTime(shown, digest)) throw new Problem('conflict_changed')
+    const { contest, identity } = situation
+    const agreed = { contest, conflictId, identity, tokens, consent, place, trail: transaction }
+    await applyMove(tx, deps.vault, agreed, now)
+  })
 }
 
-/** What moving the account means: the agreement to the link it becomes, and the two members as they are. */
-export async function previewMove(
-  tx: Tx,
-  { connection, identity, contest }: Situation,
-  { termsVersion, locale }: { termsVersion: string; locale: Locale },
+/** Makes one of the two members, in which the survivor goes on. @throws Problem as `carryOut` */
+export async function mergeMembers(
+  deps: CarryOutDeps,
+  chosen: Chosen & { survivor: Survivor },
   now: Date,
-): Promise<MovePreview> {
-  const consent = await consentText(tx, { connection, identity, termsVersion, locale }, now)
-  const owner = await summarizeMember(tx, contest.ownerId, locale, now)
-  const claimant = await summarizeMember(tx, contest.claimantId, locale, now)
-  return { consent, owner, claimant, digest: previewDigest('move', consent, owner, claimant) }
+): Promise<void> {
+  await carryOut(deps, chosen, 'merge', now, async (tx, situation) => {
+    const preview = await previewMerge(tx, situation, chosen, now)
+    if (!preview || !equalInConstantTime(chosen.shown, preview.digest)) throw new Problem('conflict_changed')
+    const pair = sidesOf(situation.contest, chosen.survivor)
+    await applyMerge(tx, { ...pair, decidedBy: 'member', undoDays: deps.mergeUndoDays }, now)
+  })
 }
+
+const outcomes = { move: 'moved', merge: 'merged' } as const
 
 /**
- * Moves the account to the claimant, in one transaction that holds both members and reads everything again: the proof of
- * the owner's side, the guard of their last way in, and what was shown.
- * @throws Problem conflict_changed when it is not as it was shown, connection_unavailable, account_unavailable
+ * Does what a claimant chose and writes down that it is decided, in one transaction that holds the connection and both
+ * members, and reads everything again: the proof of both sides, what may be chosen, and what was shown.
+ * @throws Problem conflict_changed when it is not as it was shown, connection_unavailable, account_unavailable,
+ * merge_refused
  */
-export async function moveToClaimant(deps: CarryOutDeps, chosen: Chosen, now: Date): Promise<void> {
-  const { transaction, place, shown, locale } = chosen
-  const tokens = deps.transactions.openTokens(transaction)
+async function carryOut(
+  deps: CarryOutDeps,
+  chosen: Chosen,
+  choice: 'move' | 'merge',
+  now: Date,
+  act: (tx: Tx, situation: Situation, conflict: LinkConflict) => Promise<void>,
+): Promise<void> {
   await inTransaction(deps.db, async (tx) => {
     const situation = await holdSituation(tx, deps, chosen, now)
-    const { contest, identity } = situation
-    if (situation.choices.move !== 'offered') throw new Problem('conflict_changed')
-    const preview = await previewMove(tx, situation, { termsVersion: deps.termsVersion, locale }, now)
-    if (!equalInConstantTime(shown, preview.digest)) throw new Problem('conflict_changed')
-    const conflict = await findOpenConflict(tx, contest)
-    if (!conflict) throw new Problem('conflict_changed')
-    const { consent } = preview
-    const agreed = { contest, conflictId: conflict.id, identity, tokens, consent, place, trail: transaction }
-    await applyMove(tx, deps.vault, agreed, now)
-    await closeConflict(tx, conflict, { outcome: 'moved', by: 'member' }, now)
+    const conflict = await findOpenConflict(tx, situation.contest)
+    if (!conflict || situation.choices[choice] !== 'offered') throw new Problem('conflict_changed')
+    await act(tx, situation, conflict)
+    await closeConflict(tx, conflict, { outcome: outcomes[choice], by: 'member' }, now)
   })
 }
 

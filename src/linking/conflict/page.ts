@@ -8,7 +8,7 @@ import type { LinkTransaction } from '../transaction.ts'
 import type { TripDeps } from '../upstream-trip.ts'
 import type { CarryOutDeps } from './carry-out.ts'
 import { openConflict } from './conflict.ts'
-import { summarizeMember } from './preview.ts'
+import { summarizeMember } from './member-summary.ts'
 import { findSituation, type Situation } from './situation.ts'
 
 export interface ConflictDeps extends TripDeps, CarryOutDeps {

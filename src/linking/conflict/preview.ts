@@ -1,101 +1,107 @@
 import { listConnections } from '../../connections/connection.ts'
 import { type Locale, localizedName } from '../../http/i18n.ts'
-import { primaryEmail } from '../../members/contact-point.ts'
 import { digest } from '../../security/digest.ts'
 import type { Tx } from '../../store/db.ts'
-import type { Member } from '../../store/generated/client.ts'
-import { displayNameOf } from '../identity.ts'
+import { consentText, type LinkConsentText } from '../link-consent.ts'
+import { gatherMergeFacts } from '../merge/facts.ts'
+import { planMerge } from '../merge/plan.ts'
+import type { Contest } from './conflict.ts'
+import { claimsOf, type MemberSummary, summarizeMember } from './member-summary.ts'
+import type { Situation } from './situation.ts'
 
-/**
- * What a claimant who has proved both sides is shown of each, to tell them apart and know what is at stake. Points and
- * tiers are not kept here: whoever comes to keep them adds them to this summary, and so to the page and its digest.
- */
-export interface MemberSummary {
-  id: string
-  name: string | null
-  email: string | null
-  registeredAt: Date
-  /** Claims about the person that are filled in, by name. */
-  attributes: string[]
-  hasPassword: boolean
-  /** Connections at which this member signs in. */
-  signInWays: string[]
-  accounts: { connection: string; kind: string; name: string | null; agreedAt: Date | null }[]
-  /** Relying parties that may have something of this member. */
-  services: string[]
+/** What goes with the form, so that what is carried out is what was on the page. */
+const digestOf = (choice: string, ...shown: readonly object[]) => digest(JSON.stringify([choice, ...shown]))
+
+export interface MovePreview {
+  consent: LinkConsentText
+  owner: MemberSummary
+  claimant: MemberSummary
+  digest: string
 }
 
-export async function summarizeMember(
+/** What moving the account means: the agreement to the link it becomes, and the two members as they are. */
+export async function previewMove(
   tx: Tx,
-  memberId: string,
-  locale: Locale,
+  { connection, identity, contest }: Situation,
+  { termsVersion, locale }: { termsVersion: string; locale: Locale },
   now: Date,
-): Promise<MemberSummary> {
-  const where = { memberId }
-  // One query after the other: a transaction has one connection.
-  const member = await tx.member.findUniqueOrThrow({ where: { id: memberId } })
-  const email = await primaryEmail(tx, memberId)
-  const passwords = await tx.passwordCredential.count({ where })
-  const identities = await tx.federatedIdentity.findMany({ where, orderBy: { linkedAt: 'asc' } })
-  const consents = await tx.linkConsent.findMany({ where: { ...where, endedAt: null } })
-  const connections = await listConnections(tx, { withDisabled: true })
-  const services = await namesOfServices(tx, memberId, locale, now)
-  const accounts = identities.map(({ connectionId, issuer, subject, profile }) => {
-    const connection = connections.find(({ id }) => id === connectionId)
-    const consent = consents.find((it) => it.issuer === issuer && it.subject === subject)
-    return {
-      connection: connection?.name[locale] ?? connectionId,
-      kind: connection?.kind ?? '',
-      name: displayNameOf(profile) ?? null,
-      agreedAt: consent?.agreedAt ?? null,
-    }
-  })
-  const signInWays = connections.flatMap(({ id, name, allowSignIn, disabledAt }) =>
-    allowSignIn && !disabledAt && identities.some(({ connectionId }) => connectionId === id)
-      ? [name[locale]]
-      : [],
-  )
+): Promise<MovePreview> {
+  const consent = await consentText(tx, { connection, identity, termsVersion, locale }, now)
+  const owner = await summarizeMember(tx, contest.ownerId, locale, now)
+  const claimant = await summarizeMember(tx, contest.claimantId, locale, now)
+  return { consent, owner, claimant, digest: digestOf('move', consent, owner, claimant) }
+}
+
+/** Which of the two members goes on. */
+export type Survivor = 'claimant' | 'owner'
+
+export function sidesOf(
+  { ownerId, claimantId }: Pick<Contest, 'ownerId' | 'claimantId'>,
+  survivor: Survivor,
+) {
+  return survivor === 'claimant'
+    ? { survivorId: claimantId, absorbedId: ownerId }
+    : { survivorId: ownerId, absorbedId: claimantId }
+}
+
+export interface MergePreview {
+  survivor: MemberSummary
+  absorbed: MemberSummary
+  /** What comes to the survivor, in words for people. */
+  comes: {
+    emails: string[]
+    accounts: { connection: string; name: string | null }[]
+    attributes: string[]
+    password: boolean
+    services: string[]
+    consents: number
+    rewards: number
+  }
+  /** What of the absorbed member's is not used any more. */
+  rests: { password: boolean; services: string[] }
+  digest: string
+}
+
+/** What merging the two means, from the plan that is carried out. Undefined where it is refused. */
+export async function previewMerge(
+  tx: Tx,
+  { contest }: Pick<Situation, 'contest'>,
+  { survivor: side, locale }: { survivor: Survivor; locale: Locale },
+  now: Date,
+): Promise<MergePreview | undefined> {
+  const pair = sidesOf(contest, side)
+  const plan = planMerge(await gatherMergeFacts(tx, pair, now))
+  if (plan.action === 'refuse') return undefined
+  const survivor = await summarizeMember(tx, pair.survivorId, locale, now)
+  const absorbed = await summarizeMember(tx, pair.absorbedId, locale, now)
+  const named = await namesOf(tx, [...plan.comes.services, ...plan.rests.services], locale)
+  const { emails, identities, attributes, password, services, consents, rewards } = plan.comes
+  const comes = {
+    ...{ emails, password, consents, rewards, attributes: claimsOf(attributes), services: named(services) },
+    accounts: identities.map(({ connectionId, displayName }) => {
+      return { connection: named([connectionId])[0] ?? connectionId, name: displayName ?? null }
+    }),
+  }
+  const rests = { password: plan.rests.password, services: named(plan.rests.services) }
   return {
-    ...{ id: member.id, name: member.name, email: email ?? null, registeredAt: member.createdAt },
-    ...{ attributes: attributesOf(member), hasPassword: passwords > 0 },
-    ...{ signInWays, accounts, services },
+    survivor,
+    absorbed,
+    comes,
+    rests,
+    digest: digestOf('merge', survivor, absorbed, comes, rests, plan.parties),
   }
 }
 
-async function namesOfServices(tx: Tx, memberId: string, locale: Locale, now: Date): Promise<string[]> {
-  const given = { memberId, OR: [{ expiresAt: null }, { expiresAt: { gt: now } }] }
+/** Names of relying parties and connections, by id. */
+async function namesOf(tx: Tx, clientIds: string[], locale: Locale) {
   const clients = await tx.client.findMany({
-    where: { grants: { some: given } },
-    select: { name: true },
-    orderBy: { createdAt: 'asc' },
+    where: { id: { in: clientIds } },
+    select: { id: true, name: true },
   })
-  return clients.map(({ name }) => localizedName.parse(name)[locale])
-}
-
-/** Goes with the form: what is carried out is what was on the page. */
-export function previewDigest(choice: string, ...shown: readonly object[]): string {
-  return digest(JSON.stringify([choice, ...shown]))
-}
-
-const attributes = {
-  name: 'name',
-  familyName: 'family_name',
-  givenName: 'given_name',
-  middleName: 'middle_name',
-  nickname: 'nickname',
-  preferredUsername: 'preferred_username',
-  picture: 'picture',
-  profile: 'profile',
-  website: 'website',
-  gender: 'gender',
-  birthdate: 'birthdate',
-  zoneinfo: 'zoneinfo',
-  address: 'address',
-  phoneNumber: 'phone_number',
-} as const satisfies Partial<Record<keyof Member, string>>
-
-function attributesOf(member: Member): string[] {
-  return Object.entries(attributes).flatMap(([key, claim]) =>
-    member[key as keyof typeof attributes] === null ? [] : [claim],
-  )
+  const connections = await listConnections(tx, { withDisabled: true })
+  const names = new Map([
+    ...clients.map(({ id, name }) => [id, localizedName.parse(name)[locale]] as const),
+    ...connections.map(({ id, name }) => [id, name[locale]] as const),
+  ])
+  return (ids: readonly string[]) => ids.map((id) => names.get(id) ?? id)
 }
