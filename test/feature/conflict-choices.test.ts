@@ -93,7 +93,7 @@ describe('moving', () => {
     const preview = await follow(page, '/move')
     expect(textOf(preview)).toContain(owner.email)
     const { result, ...changes } = await changesOf(server, () => browser.submit(preview, '/move'))
-    expect(result.html).toContain('is now linked.')
+    expect(result.html).toContain('is now linked to this member ID.')
     expect(changes.rows).toEqual({
       FederatedIdentity: '~1',
       LinkConsent: '+1 ~1',
