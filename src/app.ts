@@ -24,6 +24,7 @@ import { linkingMail, linkingMailSent } from './linking/mail.ts'
 import { noticeSink } from './linking/notices/notice-sink.ts'
 import { linkingApi, linkingPages } from './linking/pages.ts'
 import { exchangeSubject } from './linking/token-exchange.ts'
+import { handOutTokens } from './linking/tokens/hand-out.ts'
 import { upstreamSink } from './linking/tokens/token-vault.ts'
 import { linkTransactions } from './linking/transaction.ts'
 import { createMailer } from './mail/mailer.ts'
@@ -39,11 +40,10 @@ import { type EngineHolder, startEngine } from './oidc/engine.ts'
 import type { KeyPolicy } from './oidc/keys/plan.ts'
 import { machinesFirst, refuseOtherMethods } from './oidc/methods.ts'
 import { postRequests } from './oidc/post-requests.ts'
-import { buildEngine } from './oidc/provider.ts'
+import { buildEngine, type EngineSurroundings } from './oidc/provider.ts'
 import { rememberRecent } from './oidc/recent.ts'
 import { serviceRoutes } from './oidc/services.routes.ts'
 import { type CurrentProvider, readSession } from './oidc/session.ts'
-import type { SubjectOf } from './oidc/token-exchange.ts'
 import { Problem } from './problem.ts'
 import type { Random } from './security/random.ts'
 import { createSealer, type Sealer } from './security/seal.ts'
@@ -85,7 +85,8 @@ export async function createApp(resources: Resources): Promise<App> {
   const hasher = createPasswordHasher(concurrentHashes, resources.hashCost)
   const connector = createOidcConnector({ sealer, fetch, now })
   const subjectOf = exchangeSubject({ db, store, connector, now })
-  const engine = await openEngine(resources, sealer, subjectOf)
+  const handOut = handOutTokens({ db, store, vault: { sealer }, connector, now })
+  const engine = await openEngine(resources, sealer, { subjectOf, handOut })
   const { provider } = engine
 
   const linking = linkingDeps(resources, { sealer, connector, hasher })
@@ -175,14 +176,19 @@ function openSinks(
 }
 
 /** The engine, kept on the keys of all processes, and what it may remember between requests. */
-async function openEngine(resources: Resources, sealer: Sealer, subjectOf: SubjectOf): Promise<EngineHolder> {
+async function openEngine(
+  resources: Resources,
+  sealer: Sealer,
+  exchanges: Pick<EngineSurroundings, 'subjectOf' | 'handOut'>,
+): Promise<EngineHolder> {
   const { config, db, store, random, now, log, fetch } = resources
   const changes = await openChanges(store, (err) => log.warn({ err }, 'a change was not announced'))
   announceChanges(db, ({ topic, id }) => void changes.announce(topic, id))
   const recent = rememberRecent({ db, store, changes }, now)
   const engine = await startEngine({
     ...{ db, sealer, random, now, log, policy: keyPolicy(config) },
-    build: (jwks) => buildEngine(engineData(config, jwks), { db, store, recent, now, log, fetch, subjectOf }),
+    build: (jwks) =>
+      buildEngine(engineData(config, jwks), { db, store, recent, now, log, fetch, ...exchanges }),
   })
   // A notice that is lost, or cannot be followed now, costs a second.
   changes.on('keys', () => void engine.refresh().catch(() => undefined))

@@ -19,7 +19,13 @@ export interface EventData {
   'session.logged_out': { clientId: string; sid: string }
   'registration.code_requested': { registrationId: string }
   'recovery.code_requested': { recoveryId: string }
-  'identity.linked': LinkTrail & { identityId: string; consentId: string; purpose: 'link' | 'sign_in' }
+  /** `restored`: the same member had it linked before, under the same id. */
+  'identity.linked': LinkTrail & {
+    identityId: string
+    consentId: string
+    purpose: 'link' | 'sign_in'
+    restored?: boolean
+  }
   'identity.unlinked': { connectionId: string; identityId: string; reason: string }
   /** The same link, whose upstream stands behind it no more, or again. */
   'identity.relink_required': { connectionId: string; identityId: string; reason: string }

@@ -23,6 +23,7 @@ const missing = z.object({
   missingOIDCScope: z.array(z.string()).default([]),
   missingOIDCClaims: z.array(z.string()).default([]),
   missingConnections: z.array(z.string()).default([]),
+  missingTokenConnections: z.array(z.string()).default([]),
   missingResourceScopes: z.record(z.string(), z.array(z.string())).default({}),
 })
 
@@ -55,13 +56,14 @@ async function consent(deps: InteractionDeps, ctx: HttpContext, interaction: Int
 }
 
 function askedOf({ details }: Interaction): GrantContent {
-  const { missingOIDCScope, missingOIDCClaims, missingConnections, missingResourceScopes } = missing.parse(
+  const { missingOIDCScope, missingOIDCClaims, missingResourceScopes, ...connections } = missing.parse(
     details.prompt.details,
   )
   return {
     scopes: missingOIDCScope,
     claims: missingOIDCClaims,
-    connections: missingConnections,
+    connections: connections.missingConnections,
+    tokenConnections: connections.missingTokenConnections,
     resources: Object.entries(missingResourceScopes).map(([id, scopes]) => ({ id, scopes })),
   }
 }

@@ -1,6 +1,5 @@
 import { holdUsableConnection } from '../connections/connection.ts'
 import type { UpstreamTokens, VerifiedIdentity } from '../connections/connector.ts'
-import type { DomainEvent } from '../events/event.ts'
 import { recordEvent } from '../events/outbox.ts'
 import { lockMember } from '../members/member.ts'
 import { Problem, type ProblemCode } from '../problem.ts'
@@ -71,11 +70,9 @@ export async function applyLink(
   if (agreed.tokens) await storeTokens(tx, vault, linked, agreed.tokens, now)
   const trail = trailOf({ ...agreed, connectionId })
   await recordEvent(tx, { type: 'link.consented', memberId, data: { ...trail, consentId } }, now)
-  const data = { ...trail, identityId: linked.id, consentId }
-  const event: DomainEvent = formerId
-    ? { type: 'identity.relinked', memberId, data }
-    : { type: 'identity.linked', memberId, data: { ...data, purpose } }
-  await recordEvent(tx, event, now)
+  const restored = formerId ? { restored: true } : {}
+  const data = { ...trail, identityId: linked.id, consentId, purpose, ...restored }
+  await recordEvent(tx, { type: 'identity.linked', memberId, data }, now)
   await grantReward(tx, { memberId, connectionId, identity, way, consentId }, now)
   return linked
 }

@@ -74,7 +74,8 @@ function templateOf({ type, data }: StoredEvent): string | undefined {
   switch (type) {
     case 'identity.linked':
       // Whoever runs a list decides what its members are told.
-      return data.way === 'import' ? undefined : 'identity-linked'
+      if (data.way === 'import') return undefined
+      return data.restored ? 'identity-relinked' : 'identity-linked'
     case 'identity.unlinked':
       return 'identity-unlinked'
     case 'identity.relink_required':

@@ -12,6 +12,7 @@ import { clockToleranceSeconds } from './ephemeral-adapter.ts'
 import { renderEngineError } from './error-page.ts'
 import { extraParams } from './extra-params.ts'
 import { loadExistingGrant } from './grant.ts'
+import { upstreamTokensScope } from './grant-content.ts'
 import { introspectionPolicy } from './introspection.ts'
 import { type CertificateHeaders, certificateMethods, mutualTls } from './mutual-tls.ts'
 import { signedOutPage, signOutPage } from './pages.ts'
@@ -38,7 +39,7 @@ const minute = 60
 const day = 86_400
 
 const claims = {
-  scopes: ['openid', 'offline_access', ...Object.keys(scopeClaims)],
+  scopes: ['openid', 'offline_access', upstreamTokensScope, ...Object.keys(scopeClaims)],
   claims: {
     acr: null,
     amr: null,
@@ -117,6 +118,7 @@ const ownMetadata = [
   'require_dpop_nonce',
   'first_party',
   'allowed_connections',
+  'token_connections',
   'allowed_claims',
   'allowed_resources',
   'vouches_for',

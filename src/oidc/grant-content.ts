@@ -1,4 +1,4 @@
-import type { Provider } from 'oidc-provider'
+import type { Client, Provider } from 'oidc-provider'
 import { type Locale, localizedName } from '../http/i18n.ts'
 import type { Tx } from '../store/db.ts'
 import { scopeClaims } from './scope-claims.ts'
@@ -15,6 +15,9 @@ type Grant = Pick<
   | 'getResourceScopeEncountered'
 >
 
+/** Being handed the access tokens of linked upstreams; it stands for no claim. */
+export const upstreamTokensScope = 'upstream_tokens'
+
 /** What a client may have of a member, by the names it has on the wire. */
 export interface GrantContent {
   scopes: string[]
@@ -22,6 +25,8 @@ export interface GrantContent {
   claims: string[]
   /** Connections whose linked accounts it may see. */
   connections: string[]
+  /** Connections whose access tokens it is handed. */
+  tokenConnections: string[]
   resources: { id: string; scopes: string[] }[]
 }
 
@@ -30,6 +35,8 @@ export interface GrantContent {
  * scopes of a resource that no client can ask for, because none is registered under this name.
  */
 const linkedAccounts = 'urn:hitotsu:linked-accounts'
+const upstreamTokens = 'urn:hitotsu:upstream-tokens'
+const ours = [linkedAccounts, upstreamTokens]
 
 /** What is in a grant, or in a grant's stored payload. */
 export function contentOf({ openid, resources = {} }: Pick<Grant, 'openid' | 'resources'>): GrantContent {
@@ -37,8 +44,9 @@ export function contentOf({ openid, resources = {} }: Pick<Grant, 'openid' | 're
     scopes: words(openid?.scope),
     claims: openid?.claims ?? [],
     connections: words(resources[linkedAccounts]),
+    tokenConnections: words(resources[upstreamTokens]),
     resources: Object.entries(resources)
-      .filter(([id]) => id !== linkedAccounts)
+      .filter(([id]) => !ours.includes(id))
       .map(([id, scopes]) => ({ id, scopes: words(scopes) })),
   }
 }
@@ -48,7 +56,8 @@ export function addContent(grant: Grant, more: Partial<GrantContent>): boolean {
   const scopes = except(more.scopes, words(grant.getOIDCScopeEncountered()))
   const claims = except(more.claims, grant.getOIDCClaimsEncountered())
   const connections = { id: linkedAccounts, scopes: more.connections ?? [] }
-  const resources = [connections, ...(more.resources ?? [])]
+  const tokenConnections = { id: upstreamTokens, scopes: more.tokenConnections ?? [] }
+  const resources = [connections, tokenConnections, ...(more.resources ?? [])]
     .map(({ id, scopes }) => ({ id, scopes: except(scopes, words(grant.getResourceScopeEncountered(id))) }))
     .filter((resource) => resource.scopes.length > 0)
   if (scopes.length > 0) grant.addOIDCScope(scopes)
@@ -68,30 +77,43 @@ export interface PresentedContent {
   scopes: string[]
   claims: string[]
   connections: string[]
+  tokenConnections: string[]
   resources: { name: string; scopes: string[] }[]
 }
 
 export async function presentContent(
   tx: Tx,
-  { scopes, claims, connections, resources }: GrantContent,
+  { scopes, claims, connections, tokenConnections, resources }: GrantContent,
   locale: Locale,
 ): Promise<PresentedContent> {
   const [usable, registered] = await Promise.all([
     tx.connection.findMany({
-      where: { id: { in: connections }, disabledAt: null },
+      where: { id: { in: [...connections, ...tokenConnections] }, disabledAt: null },
       orderBy: { createdAt: 'asc' },
     }),
     tx.resource.findMany({ where: { id: { in: resources.map(({ id }) => id) } } }),
   ])
   const names = new Map(registered.map(({ id, name }) => [id, localizedName.parse(name)[locale]]))
   const covered = claimsOf(scopes)
-  const seesLinks = usable.length > 0 || claims.includes('linked_accounts')
+  const namesOf = (ids: readonly string[]) =>
+    usable.filter(({ id }) => ids.includes(id)).map(({ name }) => localizedName.parse(name)[locale])
+  const seesLinks = usable.some(({ id }) => connections.includes(id)) || claims.includes('linked_accounts')
   return {
-    scopes: seesLinks && !scopes.includes('linked_accounts') ? [...scopes, 'linked_accounts'] : scopes,
+    scopes: shownScopes(scopes, seesLinks, namesOf(tokenConnections).length > 0),
     claims: claims.filter((claim) => !covered.has(claim) && claim !== 'linked_accounts'),
-    connections: usable.map(({ name }) => localizedName.parse(name)[locale]),
+    connections: namesOf(connections),
+    tokenConnections: namesOf(tokenConnections),
     resources: resources.map(({ id, scopes: of }) => ({ name: names.get(id) ?? id, scopes: of })),
   }
+}
+
+/** What hangs on a scope is shown under it, also where the scope itself was allowed before. */
+function shownScopes(scopes: readonly string[], seesLinks: boolean, isHandedTokens: boolean): string[] {
+  const implied = [
+    ...(seesLinks ? ['linked_accounts'] : []),
+    ...(isHandedTokens ? [upstreamTokensScope] : []),
+  ]
+  return [...scopes, ...except(implied, scopes)]
 }
 
 function except(all: readonly string[] = [], some: readonly string[]): string[] {
@@ -100,4 +122,9 @@ function except(all: readonly string[] = [], some: readonly string[]): string[] 
 
 function words(text: string | undefined): string[] {
   return (text ?? '').split(' ').filter(Boolean)
+}
+
+/** The connections an administrator lets a client be handed tokens of. */
+export function tokenConnectionsOf({ token_connections: ids }: Client): string[] {
+  return Array.isArray(ids) ? ids : []
 }

@@ -4,7 +4,7 @@ import { isSessionEnded } from '../members/member.ts'
 import type { Db } from '../store/db.ts'
 import { isClaimAllowed, type MemberAccount } from './account.ts'
 import { acrCheck } from './acr.ts'
-import { contentOf } from './grant-content.ts'
+import { contentOf, tokenConnectionsOf, upstreamTokensScope } from './grant-content.ts'
 import { linkPrompt, recentSignInCheck } from './link-request.ts'
 import type { EngineDeps } from './recent.ts'
 import { memberOfSubject, type SubjectsOf } from './subject.ts'
@@ -93,6 +93,13 @@ function consentChecks(): interactionPolicy.Check[] {
       (ctx) => missingConnections(ctx).length > 0,
       (ctx) => ({ missingConnections: missingConnections(ctx) }),
     ),
+    new Check(
+      'upstream_tokens_missing',
+      'access tokens of a connection not granted',
+      'consent_required',
+      (ctx) => missingTokenConnections(ctx).length > 0,
+      (ctx) => ({ missingTokenConnections: missingTokenConnections(ctx) }),
+    ),
   ]
 }
 
@@ -150,6 +157,14 @@ function missingConnections({ oidc }: KoaContextWithOIDC): string[] {
   if (!scopes.has('linked_accounts') && !claims.has('linked_accounts')) return []
   const had = entities.Grant ? contentOf(entities.Grant).connections : []
   return allowedConnections(client).filter((id) => !had.includes(id))
+}
+
+/** The same for the connections whose access tokens the client is to be handed. */
+function missingTokenConnections({ oidc }: KoaContextWithOIDC): string[] {
+  const { client, entities, requestParamOIDCScopes: scopes } = oidc
+  if (!client || client.first_party === true || !scopes.has(upstreamTokensScope)) return []
+  const had = entities.Grant ? contentOf(entities.Grant).tokenConnections : []
+  return tokenConnectionsOf(client).filter((id) => !had.includes(id))
 }
 
 function allowedConnections({ allowed_connections: allowed }: Client): string[] {

@@ -30,6 +30,7 @@ import {
   tokenExchangeRepeated,
 } from './token-exchange.ts'
 import { markTokens } from './token-kinds.ts'
+import type { HandOut } from './upstream-token.ts'
 
 export interface Engine {
   provider: Provider
@@ -41,6 +42,7 @@ export interface EngineSurroundings extends EngineDeps {
   fetch: Outbound
   /** Unset where no request is served. */
   subjectOf?: SubjectOf
+  handOut?: HandOut
 }
 
 /** The only place an engine is made: from data, with everything that hangs on it, so that it can be made anew at any time. */
@@ -67,7 +69,7 @@ export function buildEngine(data: EngineData, deps: EngineSurroundings): Engine 
   provider.ReplayDetection.unique = replayDetection(provider, replayGuard(deps.store, deps.now), deps.now)
 
   guardDeviceFlow(provider, deps.store)
-  const exchange = tokenExchange(deps.db, deps.subjectOf)
+  const exchange = tokenExchange(deps.db, deps.subjectOf, deps.handOut)
   provider.registerGrantType(tokenExchangeGrant, exchange, tokenExchangeParameters, tokenExchangeRepeated)
   recordLogouts(provider, deps)
 

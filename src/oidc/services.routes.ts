@@ -125,13 +125,14 @@ async function listServices(db: Db, ctx: HttpContext): Promise<Service[]> {
 const recency = ({ since, lastUsedAt }: Service) => (lastUsedAt ?? since).getTime()
 
 function merged(contents: readonly GrantContent[]): GrantContent {
-  const all = <K extends 'scopes' | 'claims' | 'connections'>(key: K) => [
+  const all = <K extends 'scopes' | 'claims' | 'connections' | 'tokenConnections'>(key: K) => [
     ...new Set(contents.flatMap((content) => content[key])),
   ]
   return {
     scopes: all('scopes'),
     claims: all('claims'),
     connections: all('connections'),
+    tokenConnections: all('tokenConnections'),
     resources: contents.flatMap(({ resources }) => resources),
   }
 }

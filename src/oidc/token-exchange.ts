@@ -23,6 +23,7 @@ import type { Db } from '../store/db.ts'
 import { findGrantId } from './grant.ts'
 import { addContent } from './grant-content.ts'
 import { tellUnavailable } from './unavailable.ts'
+import { exchangeForUpstreamToken, type HandOut, invalidGrant, tokenType } from './upstream-token.ts'
 
 /** Who an ID token of an upstream is about. Handed in: linking knows, and imports this folder. */
 export type SubjectOf = (presented: PresentedSubject) => Promise<Subject | SubjectRefusal>
@@ -55,11 +56,6 @@ type Grant = InstanceType<Provider['Grant']>
 type RefreshToken = InstanceType<Provider['RefreshToken']>
 type Context = TokenEndpointGrantContext<{ [name in (typeof parameters)[number]]?: string }>
 
-const tokenType = {
-  idToken: 'urn:ietf:params:oauth:token-type:id_token',
-  accessToken: 'urn:ietf:params:oauth:token-type:access_token',
-}
-
 const parameters = [
   ...(['subject_token', 'subject_token_type', 'actor_token', 'actor_token_type'] as const),
   ...(['requested_token_type', 'audience', 'connection', 'nonce', 'scope', 'resource'] as const),
@@ -72,8 +68,10 @@ export const tokenExchangeRepeated: readonly string[] = ['resource', 'audience']
  * RFC 8693 for applications that sign members in by themselves (LIFF, native): an upstream's ID token in, our tokens out,
  * for the member it is linked to and within what that member allowed the client. It never makes a member or a link.
  */
-export function tokenExchange(db: Db, subjectOf: SubjectOf = nobody) {
+export function tokenExchange(db: Db, subjectOf: SubjectOf = nobody, handOut?: HandOut) {
   return async (ctx: Context): Promise<void> => {
+    if (ctx.oidc.params.subject_token_type === tokenType.accessToken && handOut)
+      return exchangeForUpstreamToken(ctx, handOut)
     const { client, params, provider } = ctx.oidc
     const idToken = readSubjectToken(ctx)
     const dPoP = await validateDpop(provider, ctx)
@@ -116,9 +114,6 @@ export function tokenExchange(db: Db, subjectOf: SubjectOf = nobody) {
 }
 
 const nobody: SubjectOf = async () => ({ refused: 'member', reason: 'nobody is known here' })
-
-/** The engine's own keeps to itself what is wrong; an application has to tell whom to send where. */
-const invalidGrant = (reason: string) => new errors.CustomOIDCProviderError('invalid_grant', reason)
 
 /** RFC 8693 section 2.2.2: what is wrong with the token is invalid_request; a token of nobody we know is no grant. */
 function accept(answer: Subject | SubjectRefusal): Subject {

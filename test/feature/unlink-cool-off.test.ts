@@ -133,7 +133,9 @@ describe('the member who unlinked an account', () => {
     const consent = await server.db.linkConsent.findFirstOrThrow({ where: { ...account(), endedAt: null } })
     expect([linked.id, linked.memberId]).toEqual([identityId, member.id])
     const data = { connectionId: 'upstream', way: 'account_page', identityId, consentId: consent.id }
-    expect(changes.events).toEqual([{ type: 'identity.relinked', memberId: member.id, data }])
+    expect(changes.events).toEqual([
+      { type: 'identity.linked', memberId: member.id, data: { ...data, purpose: 'link', restored: true } },
+    ])
     expect(result.html).toContain('First linked on')
     await mailTo(server, member.email, /linked again/)
   })

@@ -28,6 +28,7 @@ export async function givenUpstream(
         client_id: 'hitotsu',
         client_secret: secret,
         redirect_uris: [`${server.issuer}/connections/${input.id}/callback`],
+        grant_types: ['authorization_code', 'refresh_token'],
         token_endpoint_auth_method: input.kind === 'line' ? 'client_secret_post' : 'client_secret_basic',
       },
     ],

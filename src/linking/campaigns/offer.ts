@@ -79,10 +79,7 @@ export async function rewardNews(
   locale: Locale,
 ): Promise<RewardNews | undefined> {
   const event = await tx.event.findFirst({
-    where: {
-      ...{ memberId, type: { in: ['identity.linked', 'identity.relinked'] } },
-      data: { path: ['connectionId'], equals: connectionId },
-    },
+    where: { memberId, type: 'identity.linked', data: { path: ['connectionId'], equals: connectionId } },
     orderBy: { position: 'desc' },
   })
   const linked = linkedUnder.partial({ campaignId: true }).safeParse(event?.data)

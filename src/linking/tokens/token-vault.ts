@@ -17,15 +17,13 @@ type TokenOwner = Pick<FederatedIdentity, 'id' | 'connectionId' | 'issuer' | 'su
 /** Keeps the upstream's tokens, sealed, under the id of the identity they belong to; newer ones take their place. */
 export async function storeTokens(
   tx: Tx,
-  { sealer }: TokenVault,
+  vault: TokenVault,
   owner: TokenOwner,
   tokens: UpstreamTokens,
   now: Date,
 ): Promise<void> {
   const { id, connectionId, issuer, subject } = owner
-  const sealed = sealer.seal(JSON.stringify(tokens), sealContext(id))
-  const expiresAt = tokens.expiresAt === undefined ? null : new Date(tokens.expiresAt * 1000)
-  const fresh = { sealed, expiresAt, storedAt: now, discardedAt: null, refreshingUntil: null }
+  const fresh = { ...sealTokens(vault, id, tokens), storedAt: now, discardedAt: null, refreshingUntil: null }
   const row = { connectionId, issuer, subject, ...fresh }
   await tx.upstreamToken.upsert({ where: { id }, create: { id, ...row }, update: row })
 }
@@ -52,6 +50,8 @@ export function upstreamSink(
     const row = await db.upstreamToken.findUnique({ where: { id: identityId } })
     const connection = await findConnection(db, connectionId)
     if (!row?.discardedAt || !connection) return
+    // What the upstream is about to answer takes the place of these; it is told to end those.
+    if (row.refreshingUntil && row.refreshingUntil > now()) throw new Error('the tokens are being refreshed')
     // Linked again meanwhile: what ends at the upstream is its consent as a whole, and the new link stands on it.
     const toldUpstream = !(await findIdentity(db, row))
     if (toldUpstream) await connector.revoke(connection, row.subject, openTokens({ sealer }, row))
@@ -62,6 +62,12 @@ export function upstreamSink(
       if (linked) await markNeedsRelink(tx, linked.id, 'ended_upstream', now())
     })
   }
+}
+
+/** What is stored of tokens in the row of this id. */
+export function sealTokens({ sealer }: TokenVault, id: string, tokens: UpstreamTokens) {
+  const expiresAt = tokens.expiresAt === undefined ? null : new Date(tokens.expiresAt * 1000)
+  return { sealed: sealer.seal(JSON.stringify(tokens), sealContext(id)), expiresAt }
 }
 
 export function openTokens(

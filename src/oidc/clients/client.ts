@@ -157,6 +157,7 @@ export async function findClientMetadata(db: Db, id: string, now: Date): Promise
     ),
     allowed_connections: rights.connections,
     vouches_for: rights.vouchConnections,
+    token_connections: rights.tokenConnections,
     // A client whose secrets have all ended is refused for that, not for its registration.
     ...(hasSecret(metadata) && { client_secret: live.sort().join(' ') || 'none' }),
   }

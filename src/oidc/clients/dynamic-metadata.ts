@@ -23,6 +23,7 @@ export type RegistrationRules = z.output<typeof registrationRules>
 export const administrativeFields = [
   'first_party',
   'allowed_connections',
+  'token_connections',
   'allowed_resources',
   'allowed_claims',
 ] as const
