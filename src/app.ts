@@ -2,6 +2,8 @@ import Router from '@koa/router'
 import Koa from 'koa'
 import type { JWKS } from 'oidc-provider'
 import type { Config } from './config/config.ts'
+import { messagingApi } from './connections/line-messaging/api.ts'
+import { lineMessaging } from './connections/line-messaging/line-messaging.ts'
 import { createOidcConnector } from './connections/oidc.ts'
 import { auditSink } from './events/audit.ts'
 import { type Dispatcher, type Sink, startDispatcher } from './events/dispatcher.ts'
@@ -21,8 +23,11 @@ import { watchConsents } from './linking/consent/watch.ts'
 import { formAnswers } from './linking/form-answer.ts'
 import type { LinkDeps } from './linking/link.routes.ts'
 import { linkingMail, linkingMailSent } from './linking/mail.ts'
+import type { MessagingDeps } from './linking/messaging/deps.ts'
+import { lineNoticeHandler } from './linking/messaging/line-notices.ts'
+import { messagingSink } from './linking/messaging/messaging-sink.ts'
 import { noticeSink } from './linking/notices/notice-sink.ts'
-import { linkingApi, linkingPages } from './linking/pages.ts'
+import { linkingApi, linkingPages, upstreamCalls } from './linking/pages.ts'
 import { exchangeSubject } from './linking/token-exchange.ts'
 import { handOutTokens } from './linking/tokens/hand-out.ts'
 import { upstreamSink } from './linking/tokens/token-vault.ts'
@@ -105,7 +110,8 @@ export async function createApp(resources: Resources): Promise<App> {
   for (const middleware of [...forms(issuer), readSession(db, provider)]) ours.use(middleware)
   for (const page of pages) ours.use(page.routes())
   const api = apiRequests(linkingApi({ ...linking, access: apiAccess(provider, issuer) }))
-  serve(koa, engine, api, formAnswers(linking), ours)
+  const answers = [upstreamCalls({ db, store, sealer, random }), api, formAnswers(linking)]
+  serve(koa, engine, answers, ours)
   koa.on('error', (error) => log.error({ err: error }, 'request failed outside the shell'))
 
   const sinks = openSinks(resources, linking, codes, provider)
@@ -121,14 +127,12 @@ export async function createApp(resources: Resources): Promise<App> {
 function serve(
   koa: Koa<HttpState>,
   engine: EngineHolder,
-  api: HttpMiddleware,
-  forms: HttpMiddleware,
+  answers: readonly HttpMiddleware[],
   pages: Router<HttpState>,
 ): void {
   koa.use(refuseOtherMethods)
   koa.use(machinesFirst(engine.middleware))
-  koa.use(api)
-  koa.use(forms)
+  for (const answer of answers) koa.use(answer)
   koa.use(pages.routes() as HttpMiddleware)
   koa.use(pages.allowedMethods() as HttpMiddleware)
   koa.use(postRequests)
@@ -161,18 +165,28 @@ function linkingDeps(
 /** Where events go: each feature's own. */
 function openSinks(
   resources: Resources,
-  { vault, connector }: LinkDeps,
+  linking: LinkDeps,
   codes: EmailCodes,
   provider: CurrentProvider,
 ): Record<SinkName, Sink> {
   const { db, now, log, fetch } = resources
+  const { vault, connector } = linking
+  const { sealer } = vault
+  const messaging = messagingDeps(resources, linking)
   return {
     audit: auditSink(db, now),
-    mail: mailSink(resources, codes, vault.sealer),
+    mail: mailSink(resources, codes, sealer),
     upstream: upstreamSink(db, vault, connector, now),
-    notices: noticeSink({ db, sealer: vault.sealer, now }, {}),
+    notices: noticeSink({ db, sealer, now }, { line_webhook: lineNoticeHandler(messaging) }),
+    messaging: messagingSink(messaging),
     backchannel_logout: backchannelLogoutSink({ db, now, log, fetch, provider }),
   }
+}
+
+function messagingDeps({ config, now, fetch }: Resources, linking: LinkDeps): MessagingDeps {
+  const { sealer } = linking.vault
+  const line = lineMessaging(messagingApi({ sealer, fetch, now }))
+  return { ...linking, sealer, now, line, serviceName: config.SERVICE_NAME }
 }
 
 /** The engine, kept on the keys of all processes, and what it may remember between requests. */

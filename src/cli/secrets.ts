@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import { officialAccountSeals } from '../connections/line-messaging/seals.ts'
 import { connectionSeals } from '../connections/seals.ts'
 import { noticeSeals } from '../linking/notices/seals.ts'
 import { upstreamTokenSeals } from '../linking/tokens/seals.ts'
@@ -39,6 +40,7 @@ function columns(db: Db): SealedColumn[] {
   return [
     signingKeySeals(db),
     connectionSeals(db),
+    officialAccountSeals(db),
     upstreamTokenSeals(db),
     noticeSeals(db),
     formerAddressSeals(db),

@@ -48,8 +48,8 @@ export interface EventData {
   'connection_terms.published': { connectionId: string; version: string }
   'link.reconsent_required': { connectionId: string; identityId: string; consentId: string; reason: string }
   'link.reconsented': { connectionId: string; identityId: string; consentId: string }
-  /** Without a connection where a forged address leads to none. */
-  'link.refused': Partial<LinkTrail> & { reason: string }
+  /** Without a connection where a forged address leads to none. `noticeId`: the upstream's word it came of. */
+  'link.refused': Partial<LinkTrail> & { reason: string; noticeId?: string }
   'link.declined': LinkTrail
   /** The event is of the survivor. */
   'member.merged': { mergeId: string; absorbedId: string; by: string }
@@ -76,6 +76,11 @@ export interface EventData {
   }
   'campaign.created': { campaignId: string; connectionId: string }
   'campaign.disabled': { campaignId: string; connectionId: string }
+  /** The holder of a linked account gets messages of the official account, or has blocked it. */
+  'friendship.started': { connectionId: string; identityId: string }
+  'friendship.ended': { connectionId: string; identityId: string }
+  'official_account.configured': { connectionId: string }
+  'official_account.removed': { connectionId: string }
   'upstream.notified': { connectionId: string; noticeId: string }
   'upstream_token.handed_out': { clientId: string; connectionId: string; identityId: string }
   'grant.given': { clientId: string; scopes: readonly string[] }
@@ -122,7 +127,11 @@ export type StoredEvent = DomainEvent & { id: string; occurredAt: Date }
  * Sinks of one lane share a pace: strangers' servers that are slow to answer must not keep the mail waiting, nor relying
  * parties the upstreams.
  */
-export const lanes = [['audit', 'mail'], ['upstream', 'notices'], ['backchannel_logout']] as const
+export const lanes = [
+  ['audit', 'mail'],
+  ['upstream', 'notices', 'messaging'],
+  ['backchannel_logout'],
+] as const
 export const sinkNames = lanes.flat()
 export type SinkName = (typeof sinkNames)[number]
 
@@ -147,6 +156,14 @@ const mailed: readonly EventType[] = [
   'link.conflict_decided',
 ]
 
+/** Of these, whoever talks to an official account is told in the talk, or finds another menu there. */
+const talkedOf: readonly EventType[] = [
+  'identity.linked',
+  'identity.relinked',
+  'identity.unlinked',
+  'link.refused',
+]
+
 /** After these, relying parties are to be told. */
 const endsSessions: readonly EventType[] = ['session.logged_out', 'sessions.ended', 'grant.revoked']
 
@@ -157,6 +174,7 @@ export function sinksOf(type: EventType): SinkName[] {
     ...(mailed.includes(type) ? (['mail'] as const) : []),
     ...(type === 'identity.unlinked' ? (['upstream'] as const) : []),
     ...(type === 'upstream.notified' ? (['notices'] as const) : []),
+    ...(talkedOf.includes(type) ? (['messaging'] as const) : []),
     ...(endsSessions.includes(type) ? (['backchannel_logout'] as const) : []),
   ]
 }

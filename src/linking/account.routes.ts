@@ -24,6 +24,7 @@ const notices = new Set([
   'moved',
   'merged',
   'link_failed',
+  'line_account_differs',
 ])
 
 /** The member's home: who they are here, and the accounts linked to them. */

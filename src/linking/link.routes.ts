@@ -15,15 +15,17 @@ import { adoptLink } from './adopt.ts'
 import { offerBeforeAgreement } from './campaigns/offer.ts'
 import { showConflict } from './conflict/page.ts'
 import { placeOf } from './consent/place.ts'
-import { decideLink, type LinkRefusal } from './decide.ts'
+import { decideLink, type LinkDecision, type LinkRefusal } from './decide.ts'
 import { endTransaction } from './end.ts'
 import { displayNameOf, gatherFacts } from './identity.ts'
 import { linkIdentity } from './link.ts'
 import { consentDigest, consentText, type LinkConsentText } from './link-consent.ts'
 import { actingMember, unlessOver } from './link-request.ts'
+import { askLine, withdrawConfirmation } from './messaging/confirmation.ts'
+import { orWait, showWaiting } from './messaging/waiting.ts'
 import { type LinkOutcome, pathAfter } from './outcome.ts'
 import type { TokenVault } from './tokens/token-vault.ts'
-import type { LinkTransaction } from './transaction.ts'
+import { accountOf, type LinkTransaction } from './transaction.ts'
 import { relinkIdentity } from './unlink/relink.ts'
 import { sendToUpstream, type TripDeps } from './upstream-trip.ts'
 import { trailOf } from './way.ts'
@@ -58,7 +60,7 @@ async function showNext(deps: LinkDeps, ctx: HttpContext, transaction: LinkTrans
   const memberId = actingMember(ctx, transaction)
   if (!memberId) return seeOther(ctx, deps.signInUrl(`/link/${transaction.id}`))
   const { session, now } = ctx.state
-  if (!transaction.proved) {
+  if (!transaction.proved && !transaction.invited) {
     if (transaction.purpose !== 'link' || !session) throw new Problem('transaction_over')
     // Proof before power: whoever merely sits down at an open session cannot add a way in (OWASP ASVS 7.5.1).
     if (!isRecent(session, deps.recentSeconds, now))
@@ -90,11 +92,9 @@ async function showDecision(
   transaction: LinkTransaction,
   memberId: string,
 ): Promise<void> {
-  if (!transaction.proved) throw new Problem('transaction_over')
   const connection = await getUsableConnection(deps.db, transaction.connectionId)
-  const decision = decideLink(
-    await gatherFacts(deps.db, transaction.proved.identity, memberId, ctx.state.now),
-  )
+  const decision = decideLink(await gatherFacts(deps.db, accountOf(transaction), memberId, ctx.state.now))
+  if (!transaction.proved) return showUnproved(deps, ctx, transaction, connection, memberId, decision)
   switch (decision.action) {
     case 'ask_to_link':
       return showConsent(deps, ctx, transaction, connection, memberId)
@@ -109,6 +109,27 @@ async function showDecision(
     default:
       throw new Error(`a member acts, so ${decision.action} cannot be decided`)
   }
+}
+
+/**
+ * Before LINE has confirmed whose account it is, the member learns of it only what is theirs; everything else waits for
+ * LINE's word, and the agreement it is asked to confirm.
+ */
+async function showUnproved(
+  deps: LinkDeps,
+  ctx: HttpContext,
+  transaction: LinkTransaction,
+  connection: Connection,
+  memberId: string,
+  decision: LinkDecision,
+): Promise<void> {
+  const isAwaited = transaction.awaits !== undefined
+  if (decision.action === 'already_linked')
+    return finish(deps, ctx, transaction, isAwaited ? 'linked' : 'already_linked')
+  if (isAwaited) return showWaiting(deps, ctx, transaction, connection)
+  if (decision.action === 'refuse' && decision.reason === 'another_identity_linked')
+    return refuse(deps, ctx, transaction, connection, decision.reason)
+  return showConsent(deps, ctx, transaction, connection, memberId)
 }
 
 /** The agreement stands: what was missing is the upstream's word, which has just been given. */
@@ -135,8 +156,7 @@ async function showConsent(
   connection: Connection,
   memberId: string,
 ): Promise<void> {
-  if (!transaction.proved) throw new Problem('transaction_over')
-  const { identity } = transaction.proved
+  const identity = accountOf(transaction)
   const { locale, now } = ctx.state
   const link = { ...trailOf(transaction), memberId, identity }
   const [member, email, text, reward] = await Promise.all([
@@ -163,26 +183,31 @@ async function showConsent(
 
 async function agree(deps: LinkDeps, ctx: HttpContext, transaction: LinkTransaction): Promise<void> {
   const memberId = actingMember(ctx, transaction)
-  const { proved, purpose } = transaction
-  if (!memberId || !proved) throw new Problem('wrong_browser')
+  const { proved, invited, purpose } = transaction
+  if (!memberId || !(proved ?? invited)) throw new Problem('wrong_browser')
+  const identity = accountOf(transaction)
   const { shown } = requireForm(ctx, agreement)
   const connection = await getUsableConnection(deps.db, transaction.connectionId)
   const { locale, now } = ctx.state
-  const basis = { connection, identity: proved.identity, termsVersion: deps.termsVersion, locale }
+  const basis = { connection, identity, termsVersion: deps.termsVersion, locale }
   const consent: LinkConsentText = await consentText(deps.db, basis, now)
   // What changed since the page was shown has not been agreed to.
   if (!equalInConstantTime(shown, consentDigest(consent)))
     return showConsent(deps, ctx, transaction, connection, memberId)
 
-  const tokens = deps.transactions.openTokens(transaction)
-  if (!(await deps.transactions.burn(transaction))) throw new Problem('transaction_over')
   const agreed = {
-    ...{ memberId, tokens, consent, purpose, identity: proved.identity },
+    ...{ memberId, consent, purpose, identity },
     ...trailOf(transaction),
     place: placeOf(ctx),
   }
+  if (!proved) {
+    const url = await askLine(deps, connection, transaction, agreed, now).catch(orWait(transaction))
+    return seeOther(ctx, String(url))
+  }
+  const tokens = deps.transactions.openTokens(transaction)
+  if (!(await deps.transactions.burn(transaction))) throw new Problem('transaction_over')
   try {
-    await linkIdentity(deps.db, deps.vault, agreed, ctx.state.now)
+    await linkIdentity(deps.db, deps.vault, { ...agreed, tokens }, ctx.state.now)
   } catch (error) {
     await deps.transactions.reopen(transaction)
     if (!(error instanceof Problem) || error.status !== 409) throw error
@@ -195,6 +220,8 @@ async function agree(deps: LinkDeps, ctx: HttpContext, transaction: LinkTransact
 
 async function decline(deps: LinkDeps, ctx: HttpContext, transaction: LinkTransaction): Promise<void> {
   const memberId = actingMember(ctx, transaction)
+  // LINE has confirmed it already: what came of that is shown.
+  if (!(await withdrawConfirmation(deps.store, transaction))) return seeOther(ctx, `/link/${transaction.id}`)
   if (!(await deps.transactions.burn(transaction, 'declined'))) throw new Problem('transaction_over')
   await recordEvent(
     deps.db,
@@ -229,7 +256,7 @@ async function refuse(
     ctx.state.now,
   )
   ctx.status = 409
-  const displayName = displayNameOf(transaction.proved?.identity.profile)
+  const displayName = displayNameOf(accountOf(transaction).profile)
   render(ctx, 'linking/refused', {
     connection: presentConnection(connection, ctx.state.locale),
     identity: { displayName },

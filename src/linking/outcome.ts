@@ -43,4 +43,7 @@ function backToClient(returnTo: string, outcome: LinkOutcome | undefined, state:
   return url.href
 }
 
-const noticeOf = (outcome: LinkOutcome) => (outcome.startsWith('failed:') ? 'link_failed' : outcome)
+function noticeOf(outcome: LinkOutcome): string {
+  if (outcome === 'failed:line_account_differs') return 'line_account_differs'
+  return outcome.startsWith('failed:') ? 'link_failed' : outcome
+}

@@ -1,5 +1,5 @@
 import type Router from '@koa/router'
-import type { HttpState } from '../http/context.ts'
+import type { HttpMiddleware, HttpState } from '../http/context.ts'
 import type { ApiAccess } from '../oidc/api.ts'
 import { linkingAccountRoutes } from './account.routes.ts'
 import { callbackRoutes } from './callback.routes.ts'
@@ -8,6 +8,8 @@ import { ownerSignInRoutes } from './conflict/owner-sign-in.routes.ts'
 import { consentRoutes } from './consent/consents.routes.ts'
 import { invitationRoutes } from './invitation/invitation.routes.ts'
 import { type LinkDeps, linkRoutes } from './link.routes.ts'
+import { lineInvitationRoutes } from './messaging/invitation.routes.ts'
+import { lineWebhookRoutes, type WebhookDeps } from './messaging/webhook.routes.ts'
 import { ticketRoutes } from './ticket/ticket.routes.ts'
 import { trialRoutes } from './trial/trial.routes.ts'
 import { unlinkRoutes } from './unlink/unlink.routes.ts'
@@ -17,6 +19,7 @@ import type { TripDeps } from './upstream-trip.ts'
 export function linkingPages(deps: LinkDeps): Router<HttpState>[] {
   return [
     linkingAccountRoutes(deps),
+    lineInvitationRoutes(deps),
     linkRoutes(deps),
     trialRoutes(deps),
     conflictRoutes(deps),
@@ -31,4 +34,10 @@ export function linkingPages(deps: LinkDeps): Router<HttpState>[] {
 /** What programs ask of linking. */
 export function linkingApi(deps: TripDeps & { access: ApiAccess }): Router<HttpState>[] {
   return [ticketRoutes(deps)]
+}
+
+/** What upstreams call themselves: no browser, no form, and proved by what they send with it. */
+export function upstreamCalls(deps: WebhookDeps): HttpMiddleware {
+  const routes = lineWebhookRoutes(deps).routes() as HttpMiddleware
+  return (ctx, next) => routes(ctx, next)
 }

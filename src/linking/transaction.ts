@@ -33,6 +33,10 @@ export interface LinkTransaction extends LinkTrail {
   retries: number
   /** Without tokens where somebody else than the upstream has brought the proof. */
   proved?: { identity: VerifiedIdentity; sealedTokens?: string }
+  /** LINE's account link: the account that asked in the talk. Its holder is not proved before LINE has confirmed it. */
+  invited?: { identity: VerifiedIdentity; linkToken: string }
+  /** The member has agreed to link it, and LINE is asked: the digest of its nonce. */
+  awaits?: string
   /** When, in seconds; where nothing is said the proof counts as an old one. */
   provedAt?: number
   /** A sign-in to the member who holds the account, given for this transaction alone: it begins no session. */
@@ -40,6 +44,13 @@ export interface LinkTransaction extends LinkTrail {
   /** The client's own address that it leads back to, with the outcome and the client's `state`. */
   returnTo?: string
   clientState?: string
+}
+
+/** The account it is about: proved, or, before LINE has confirmed it, the one that asked in the talk. @throws Problem transaction_over */
+export function accountOf({ proved, invited }: LinkTransaction): VerifiedIdentity {
+  const account = proved ?? invited
+  if (!account) throw new Problem('transaction_over')
+  return account.identity
 }
 
 export interface Transactions {

@@ -30,6 +30,7 @@ function dispatcher(sinks: Partial<Record<SinkName, Sink>>): Dispatcher {
     mail: nothing,
     upstream: nothing,
     notices: nothing,
+    messaging: nothing,
     backchannel_logout: nothing,
     ...sinks,
   }
@@ -290,8 +291,8 @@ test('a dispatcher that has nothing to do looks again by itself', async () => {
   const { sink, seen } = collector()
   const log = createLogger('silent')
   const nothing: Sink = async () => {}
-  const others = { mail: nothing, upstream: nothing, notices: nothing, backchannel_logout: nothing }
-  const sinks = { audit: sink, ...others }
+  const talk = { upstream: nothing, notices: nothing, messaging: nothing }
+  const sinks = { audit: sink, mail: nothing, ...talk, backchannel_logout: nothing }
   const { stop } = startDispatcher({ db: database.db, sinks, now, log, idleMs: 5 })
   onTestFinished(stop)
   await record(randomUUID(), 'later')

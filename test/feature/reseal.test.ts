@@ -1,6 +1,8 @@
 import { randomBytes, randomUUID } from 'node:crypto'
 import { afterEach, beforeEach, expect, onTestFinished, test } from 'vitest'
 import { findConnection, openSecret } from '../../src/connections/connection.ts'
+import { setOfficialAccount } from '../../src/connections/line-messaging/official-account.ts'
+import { officialAccountSeals } from '../../src/connections/line-messaging/seals.ts'
 import { connectionSeals } from '../../src/connections/seals.ts'
 import { keepNotices } from '../../src/linking/notices/notice.ts'
 import { noticeSeals } from '../../src/linking/notices/seals.ts'
@@ -41,6 +43,18 @@ const now = () => new Date()
 /** The id under which the upstream's tokens are sealed. */
 async function sealOneOfEach(server: Pick<TestApp, 'db' | 'now' | 'sealer'>): Promise<string> {
   const { id: connectionId } = await givenConnection(server, { id: 'shop', clientSecret: secret })
+  await setOfficialAccount(
+    server.db,
+    server.sealer,
+    {
+      connectionId,
+      channelId: '1234567891',
+      channelSecret: '0123456789abcdef0123456789abcdef',
+      botUserId: `U${'0'.repeat(32)}`,
+      linkWords: ['連携'],
+    },
+    server.now(),
+  )
   const notice = { connectionId, noticeId: 'told', source: 'security_event' as const, body: {} }
   await keepNotices(server.db, { ...server, random: systemRandom }, [notice], server.now())
   const { id: memberId } = await givenMember(server)
@@ -62,6 +76,7 @@ async function sealOneOfEach(server: Pick<TestApp, 'db' | 'now' | 'sealer'>): Pr
 const columnsOf = (db: Db): SealedColumn[] => [
   signingKeySeals(db),
   connectionSeals(db),
+  officialAccountSeals(db),
   upstreamTokenSeals(db),
   noticeSeals(db),
   formerAddressSeals(db),
@@ -96,13 +111,14 @@ test('a new sealing key takes over while the server runs, and the old one is dro
 
   await expect(server.restartAs({ SECRET_KEYS: [newer] })).rejects.toThrow('no sealing key opens this value')
   await expectToWork([newer, older])
-  expect(await staleCounts(db)).toEqual([4, 1, 1, 1, 1])
+  expect(await staleCounts(db)).toEqual([4, 1, 1, 1, 1, 1])
   const ended = await reseal(server.config.DATABASE_URL ?? '', '--json')
   expect(ended).toMatchObject({ status: 0, stderr: '' })
   const { lines, olderKeysNeeded } = JSON.parse(ended.stdout)
   expect(lines.map(({ name, resealed, stale }: Record<string, unknown>) => [name, resealed, stale])).toEqual([
     ['signing keys', 4, 0],
     ['connection secrets', 1, 0],
+    ['official account secrets', 1, 0],
     ['upstream tokens', 1, 0],
     ['upstream notices', 1, 0],
     ['addresses before unlinking', 1, 0],
@@ -181,5 +197,5 @@ test('what no key opens is named, left as it is, and does not stop the rest', as
   const ended = await reseal(database.url)
   expect(ended.status).toBe(1)
   expect(ended.stderr).toBe(`error: upstream tokens: no key opens ${identityId}\n`)
-  expect(await staleCounts(database.db)).toEqual([0, 0, 0, 0, 0])
+  expect(await staleCounts(database.db)).toEqual([0, 0, 0, 0, 0, 0])
 })

@@ -43,6 +43,8 @@ export type LineSimulator = {
   /** Live data: what is changed here holds for the next request. */
   simulator: Simulator
   control: Control
+  /** Resolves when what is being delivered has been, redeliveries included. */
+  settled(): Promise<void>
   close(): Promise<void>
 }
 
@@ -85,6 +87,9 @@ export async function startLineSimulator(options: LineSimulatorOptions): Promise
     url,
     simulator: sim,
     control,
+    settled: async () => {
+      await Promise.all(background)
+    },
     close: async () => {
       const closed = once(server, 'close')
       server.close()
