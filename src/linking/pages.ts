@@ -11,13 +11,15 @@ import { type LinkDeps, linkRoutes } from './link.routes.ts'
 import { lineInvitationRoutes } from './messaging/invitation.routes.ts'
 import { lineWebhookRoutes, type WebhookDeps } from './messaging/webhook.routes.ts'
 import { ticketRoutes } from './ticket/ticket.routes.ts'
+import { linkListRoutes } from './relying-party/links.routes.ts'
 import { trialRoutes } from './trial/trial.routes.ts'
 import { unlinkRoutes } from './unlink/unlink.routes.ts'
 import type { TripDeps } from './upstream-trip.ts'
 
-/** Every page of linking that a browser may open. */
+/** Every page of linking that a browser may open, and what relying parties' programs read. */
 export function linkingPages(deps: LinkDeps): Router<HttpState>[] {
   return [
+    linkListRoutes(deps),
     linkingAccountRoutes(deps),
     lineInvitationRoutes(deps),
     linkRoutes(deps),

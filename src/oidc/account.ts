@@ -6,14 +6,18 @@ import type {
   KoaContextWithOIDC,
   UnknownObject,
 } from 'oidc-provider'
+import { z } from 'zod'
 import { primaryEmail } from '../members/contact-point.ts'
 import { findActiveMember, isSessionEnded } from '../members/member.ts'
+import { systemRandom } from '../security/random.ts'
 import type { Db } from '../store/db.ts'
 import type { Member } from '../store/generated/client.ts'
+import { type DisclosedLink, discloseLinks } from './disclosure.ts'
 import { contentOf } from './grant-content.ts'
 import { linkResultClaim } from './link-request.ts'
 import { type EngineDeps, mayBeRecent, type RecentMember } from './recent.ts'
 import { scopeClaims } from './scope-claims.ts'
+import { sectorOf } from './sector.ts'
 import { isMemberId, type SubjectsOf } from './subject.ts'
 import { tellUnavailable } from './unavailable.ts'
 
@@ -112,9 +116,17 @@ function allowedClaims(
   return Object.fromEntries(Object.entries(claims).filter(([name]) => isClaimAllowed(client, name)))
 }
 
-export function isClaimAllowed({ allowed_claims: allowed }: Client, name: string): boolean {
-  return !Array.isArray(allowed) || allowed.includes(name)
+export function isClaimAllowed(client: Client, name: string): boolean {
+  return isClaimInMetadata(client, name)
 }
+
+/** The same of stored metadata, where no engine is at hand. */
+export function isClaimInMetadata(metadata: unknown, name: string): boolean {
+  const { data } = claimList.safeParse(metadata)
+  return data === undefined || data.allowed_claims.includes(name)
+}
+
+const claimList = z.object({ allowed_claims: z.array(z.unknown()) })
 
 function profileClaims(member: Member): Record<string, unknown> {
   const claims = {
@@ -147,7 +159,7 @@ async function disclosedLinks(
   { db, now }: Pick<EngineDeps, 'db' | 'now'>,
   { oidc }: KoaContextWithOIDC,
   memberId: string,
-): Promise<Record<string, string>[] | undefined> {
+): Promise<DisclosedLink[] | undefined> {
   const { client, entities } = oidc
   const allowed = Array.isArray(client?.allowed_connections) ? client.allowed_connections : []
   // A first-party client needs no consent: an administrator decided so.
@@ -160,12 +172,9 @@ async function disclosedLinks(
       // What was agreed to for a time is disclosed for that time.
       OR: [{ consentUntil: null }, { consentUntil: { gt: now() } }],
     },
+    include: { connection: { select: { settings: true } } },
     orderBy: { linkedAt: 'asc' },
   })
-  return identities.map(({ connectionId, issuer, subject, linkedAt }) => ({
-    connection: connectionId,
-    issuer,
-    subject,
-    linked_at: linkedAt.toISOString(),
-  }))
+  const viewer = { clientId: client?.clientId ?? '', sector: client && sectorOf(client) }
+  return discloseLinks({ db, now, random: systemRandom, issuer: oidc.provider.issuer }, viewer, identities)
 }

@@ -22,3 +22,10 @@ const pairwiseMetadata = z.object({
   redirect_uris: z.array(z.string()).optional(),
   jwks_uri: z.string().optional(),
 })
+
+/** A client, as far as names go that it knows members and their accounts by. */
+export interface Viewer {
+  clientId: string
+  /** Unset for a client that gets member IDs. */
+  sector: string | undefined
+}

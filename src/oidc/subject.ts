@@ -3,7 +3,7 @@ import type { Random } from '../security/random.ts'
 import type { Tx } from '../store/db.ts'
 import { type Lineage, type Names, namesIn, readLineage, survivorOf } from './lineage.ts'
 import { type EngineDeps, mayBeRecent, type Recent } from './recent.ts'
-import { sectorOf } from './sector.ts'
+import { sectorOf, type Viewer } from './sector.ts'
 
 /** The `sub` a client gets for a member, and those it had for the same person before (`previous_subs`). */
 export interface Subjects {
@@ -72,7 +72,15 @@ async function sectorSubjects(
  * one; whether somebody was absorbed, and by whom, only a client learns that knew them.
  */
 export async function memberOfSubject(tx: Tx, client: Client, subject: string): Promise<string | undefined> {
-  const sector = sectorOf(client)
+  return memberKnownAs(tx, { clientId: client.clientId, sector: sectorOf(client) }, subject)
+}
+
+/** The same where no engine is at hand. */
+export async function memberKnownAs(
+  tx: Tx,
+  { clientId, sector }: Viewer,
+  subject: string,
+): Promise<string | undefined> {
   if (sector !== undefined) {
     const row = await tx.pairwiseSubject.findUnique({ where: { subject } })
     return row?.sector === sector ? survivorOf(tx, row.memberId) : undefined
@@ -80,7 +88,6 @@ export async function memberOfSubject(tx: Tx, client: Client, subject: string): 
   if (!isMemberId(subject)) return undefined
   const survivorId = await survivorOf(tx, subject)
   if (survivorId === subject) return subject
-  const { clientId } = client
   const known = await tx.knownMember.count({ where: { clientId, memberId: subject } })
   return known > 0 ? survivorId : undefined
 }

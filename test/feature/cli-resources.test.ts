@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { apiIndicator } from '../../src/oidc/own-api.ts'
 import { startTestApp, type TestApp } from '../support/app.ts'
 import { environmentOf, hitotsu } from '../support/cli.ts'
 import { givenClient, givenResource } from '../support/given.ts'
@@ -29,7 +30,9 @@ describe('resources create', () => {
     ])
     expect(lasting.stderr).toBe('error: --ttl: a JWT cannot be taken back: at most 600 seconds\n')
     expect(unknown).toMatchObject({ status: 1, stderr: 'error: --introspector x: there is no such client\n' })
-    expect(await server.db.resource.count()).toBe(0)
+    expect(await server.db.resource.findMany({ select: { id: true } })).toEqual([
+      { id: apiIndicator(server.issuer) },
+    ])
   })
 
   test('a client that is registered for it gets tokens from a running server', async () => {

@@ -116,16 +116,40 @@ describe('a link that cannot be made ends nobody’s sign-in', () => {
     expect(claims).not.toHaveProperty('link_result')
   })
 
-  test('an account of another member is refused on a page that leads back, and told', async () => {
-    const owner = await givenMember(server)
-    const { subject } = upstream.behavior
-    await givenIdentity(server, { memberId: owner.id, connectionId: 'upstream', subject })
+  test('an account that may not be linked yet is refused on a page that leads back, and told', async () => {
+    const before = await givenMember(server)
+    const [connectionId, { subject }] = ['upstream', upstream.behavior]
+    const { id, issuer, linkedAt } = await givenIdentity(server, {
+      memberId: before.id,
+      connectionId,
+      subject,
+    })
+    await server.db.federatedIdentity.delete({ where: { id } })
+    const coolOffUntil = new Date(server.now().getTime() + 3_600_000)
+    await server.db.formerIdentity.create({
+      data: {
+        ...{ id, issuer, subject, connectionId, memberId: before.id },
+        ...{ linkedAt, unlinkedAt: linkedAt, coolOffUntil },
+      },
+    })
     const request = await requestLink(party, member, wanted)
     expect(request.page.status).toBe(409)
     const back = /href="(\/interaction\/[^"]+)"/.exec(request.page.html)?.[1] ?? ''
     const page = await request.browser.open(new URL(back, server.issuer))
     const { claims } = await answerOf(party, { ...request, page })
-    expect(claims).toMatchObject({ sub: member.id, link_result: 'failed:linked_to_another_member' })
+    expect(claims).toMatchObject({ sub: member.id, link_result: 'failed:cooling_off' })
+  })
+
+  test('conflict_kept: an account of another member stays where it is', async () => {
+    const owner = await givenMember(server)
+    const { subject } = upstream.behavior
+    await givenIdentity(server, { memberId: owner.id, connectionId: 'upstream', subject })
+    const request = await requestLink(party, member, wanted)
+    expect(request.page.status).toBe(409)
+    const page = await request.browser.submit(request.page, '/keep')
+    const { claims } = await answerOf(party, { ...request, page })
+    expect(claims).toMatchObject({ sub: member.id, link_result: 'conflict_kept' })
+    expect(await linkOf(member.id)).toBeNull()
   })
 })
 

@@ -166,7 +166,9 @@ describe('linked_accounts', () => {
     const { member, allowed, linked } = await givenLinked()
     const { idToken, userinfo } = await told(member, { scopes, connections: [allowed.id] }, everything)
     const { issuer, subject, linkedAt } = linked
-    const accounts = [{ connection: allowed.id, issuer, subject, linked_at: linkedAt.toISOString() }]
+    const accounts = [
+      { connection: allowed.id, issuer, subject, linked_at: linkedAt.toISOString(), status: 'linked' },
+    ]
     expect(idToken.linked_accounts).toEqual(accounts)
     expect(userinfo.linked_accounts).toEqual(accounts)
   })
