@@ -1,6 +1,7 @@
 import * as oidc from 'openid-client'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { disableConnection } from '../../src/connections/connection.ts'
+import { unlinkIdentity } from '../../src/linking/unlink/unlink.ts'
 import { rotateSigningKey } from '../../src/oidc/keys/rotate.ts'
 import { systemRandom } from '../../src/security/random.ts'
 import { inTransaction } from '../../src/store/db.ts'
@@ -119,19 +120,9 @@ describe('a link that cannot be made ends nobody’s sign-in', () => {
   test('an account that may not be linked yet is refused on a page that leads back, and told', async () => {
     const before = await givenMember(server)
     const [connectionId, { subject }] = ['upstream', upstream.behavior]
-    const { id, issuer, linkedAt } = await givenIdentity(server, {
-      memberId: before.id,
-      connectionId,
-      subject,
-    })
-    await server.db.federatedIdentity.delete({ where: { id } })
-    const coolOffUntil = new Date(server.now().getTime() + 3_600_000)
-    await server.db.formerIdentity.create({
-      data: {
-        ...{ id, issuer, subject, connectionId, memberId: before.id },
-        ...{ linkedAt, unlinkedAt: linkedAt, coolOffUntil },
-      },
-    })
+    const { id: identityId } = await givenIdentity(server, { memberId: before.id, connectionId, subject })
+    const policy = { sealer: server.sealer, coolOffDays: 1 }
+    await unlinkIdentity(server.db, policy, { memberId: before.id, identityId }, server.now())
     const request = await requestLink(party, member, wanted)
     expect(request.page.status).toBe(409)
     const back = /href="(\/interaction\/[^"]+)"/.exec(request.page.html)?.[1] ?? ''

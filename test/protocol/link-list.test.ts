@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { disableConnection } from '../../src/connections/connection.ts'
+import { unlinkIdentity } from '../../src/linking/unlink/unlink.ts'
 import { suspendMember } from '../../src/members/suspension.ts'
 import { disableClient } from '../../src/oidc/clients/client.ts'
 import { revokeGrants } from '../../src/oidc/grant.ts'
@@ -363,15 +364,9 @@ describe('pages and changes', () => {
     const after = await givenLinked(party)
     const ended = await givenLinked(party)
     const row = await server.db.federatedIdentity.findFirstOrThrow({ where: { memberId: ended.member.id } })
-    await server.db.federatedIdentity.delete({ where: { id: row.id } })
-    const { id, memberId, connectionId, issuer, subject } = row
     const unlinkedAt = server.now()
-    await server.db.formerIdentity.create({
-      data: {
-        ...{ id, memberId, connectionId, issuer, subject, linkedAt, unlinkedAt },
-        coolOffUntil: unlinkedAt,
-      },
-    })
+    const whose = { memberId: ended.member.id, identityId: row.id }
+    await unlinkIdentity(server.db, { sealer: server.sealer, coolOffDays: 1 }, whose, unlinkedAt)
     const { links, as_of } = await listed(party, { since })
     expect(links.map(({ sub, status }) => [sub, status]).sort()).toEqual(
       [

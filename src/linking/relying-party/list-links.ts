@@ -60,10 +60,13 @@ export function listLinks(
     ORDER BY l."memberId", l."id" LIMIT ${limit}`
 }
 
-/** Links that are over, unless the same account is linked to the same member again. */
+/** Links that are over, each by its last end, unless the same account is linked to the same member again. */
 const ended = Prisma.sql`
   UNION ALL
   SELECT "id", "memberId", "connectionId", "issuer", "subject", "linkedAt", NULL, "unlinkedAt", "unlinkedAt"
   FROM "FormerIdentity" f WHERE NOT EXISTS (
     SELECT 1 FROM "FederatedIdentity" i
-    WHERE i."issuer" = f."issuer" AND i."subject" = f."subject" AND i."memberId" = f."memberId")`
+    WHERE i."issuer" = f."issuer" AND i."subject" = f."subject" AND i."memberId" = f."memberId")
+  AND NOT EXISTS (
+    SELECT 1 FROM "FormerIdentity" n
+    WHERE n."identityId" = f."identityId" AND n."memberId" = f."memberId" AND n."unlinkedAt" > f."unlinkedAt")`
