@@ -33,6 +33,8 @@ const problems = {
   wrong_member: 403,
   invitation_over: 410,
   not_vouched_for: 403,
+  link_session_over: 410,
+  id_token_refused: 400,
   upstream_refused: 400,
   upstream_unreachable: 502,
   unexpected_upstream_answer: 502,

@@ -108,7 +108,8 @@ function claimFault(
   const parties = [...(Array.isArray(aud) ? aud : [aud]), ...(azp === undefined ? [] : [azp])]
   if (parties.some((party) => !known.includes(String(party)))) return 'aud'
   if (expected !== undefined && nonce !== expected) return 'nonce'
-  return /^[\x21-\x7e]{1,255}$/.test(sub ?? '') ? undefined : 'sub'
+  // Core 2: a string. A number would not stay one account.
+  return typeof sub === 'string' && /^[\x21-\x7e]{1,255}$/.test(sub) ? undefined : 'sub'
 }
 
 const claims = ['iss', 'aud', 'iat', 'exp', 'sub'] as const

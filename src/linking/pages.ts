@@ -2,6 +2,7 @@ import type Router from '@koa/router'
 import type { HttpMiddleware, HttpState } from '../http/context.ts'
 import type { ApiAccess } from '../oidc/api.ts'
 import { linkingAccountRoutes } from './account.routes.ts'
+import { appTokenRoutes } from './app-token/app-token.routes.ts'
 import { callbackRoutes } from './callback.routes.ts'
 import { conflictRoutes } from './conflict/conflict.routes.ts'
 import { ownerSignInRoutes } from './conflict/owner-sign-in.routes.ts'
@@ -35,7 +36,7 @@ export function linkingPages(deps: LinkDeps): Router<HttpState>[] {
 
 /** What programs ask of linking. */
 export function linkingApi(deps: TripDeps & { access: ApiAccess }): Router<HttpState>[] {
-  return [ticketRoutes(deps)]
+  return [ticketRoutes(deps), appTokenRoutes(deps)]
 }
 
 /** What upstreams call themselves: no browser, no form, and proved by what they send with it. */

@@ -15,12 +15,16 @@ import type { CurrentProvider } from './session.ts'
 export const apiResource = (issuer: string) => `${issuer}/api`
 
 /** What a client may do at the API, by the scope that says so. */
-export const apiScopes = { vouch: 'links:vouch' } as const
+export const apiScopes = { vouch: 'links:vouch', begin: 'links:begin' } as const
 export type ApiScope = (typeof apiScopes)[keyof typeof apiScopes]
 
 /** The scopes of the API that a client can have follow from what it was registered for. */
-export function apiScopesOf({ vouches_for: vouchesFor }: Client): ApiScope[] {
-  return Array.isArray(vouchesFor) && vouchesFor.length > 0 ? [apiScopes.vouch] : []
+export function apiScopesOf(client: Client): ApiScope[] {
+  const hasSome = (ids: unknown) => Array.isArray(ids) && ids.length > 0
+  return [
+    ...(hasSome(client.vouches_for) ? [apiScopes.vouch] : []),
+    ...(hasSome(client.allowed_connections) ? [apiScopes.begin] : []),
+  ]
 }
 
 /** Who calls the API, and how it is found out. */

@@ -47,10 +47,9 @@ function apiTokens(issuer: string, client: Client) {
 /** RFC 8707 section 2.2: a machine's token is for one API. Where a member is asked, none is named for the client. */
 function onlyResource(issuer: string, { oidc }: KoaContextWithOIDC, client: Client): string | undefined {
   if (oidc.params?.grant_type !== 'client_credentials') return undefined
-  const own = apiScopesOf(client).length > 0 ? [apiResource(issuer)] : []
-  const [first, ...others] = [...Object.keys(allowedResources(client)), ...own]
+  const [first, ...others] = Object.keys(allowedResources(client))
   if (others.length > 0) throw new errors.InvalidTarget('name the resource')
-  return first
+  return first ?? (apiScopesOf(client).length > 0 ? apiResource(issuer) : undefined)
 }
 
 /** Indicator -> scopes, none standing for all. Our own pages' client has no such property. */

@@ -1,3 +1,4 @@
+import { randomInt } from 'node:crypto'
 import { expect } from 'vitest'
 import type { TestApp } from './app.ts'
 import type { Browser, Page } from './browser.ts'
@@ -15,6 +16,7 @@ export function callApi(
     method: 'POST',
     headers: {
       'content-type': 'application/json',
+      'x-forwarded-for': `198.18.${randomInt(1, 255)}.${randomInt(1, 255)}`,
       ...(token !== undefined && { authorization: `Bearer ${token}` }),
       ...headers,
     },

@@ -24,9 +24,22 @@ export async function findLinkingClient(
 
 const registered = z.object({
   redirect_uris: z.array(z.string()).default([]),
+  token_endpoint_auth_method: z.string().optional(),
 })
 
 /** RFC 9700 section 4.1.3: an address that the client has registered, letter by letter. */
 export function isReturnAddress({ metadata }: Client, address: string): boolean {
   return registered.parse(metadata).redirect_uris.includes(address)
+}
+
+/** Whether anybody can say to be this client (RFC 6749 section 2.1). */
+export function isPublic({ metadata }: Client): boolean {
+  return registered.parse(metadata).token_endpoint_auth_method === 'none'
+}
+
+/** RFC 9700 section 2.6: a browser application calls from where its own pages are. */
+export function isOwnOrigin({ metadata }: Client, origin: string): boolean {
+  // `null` is what a page without an origin says, and what an address of an installed application has for one.
+  if (!/^https?:/.test(origin)) return false
+  return registered.parse(metadata).redirect_uris.some((uri) => URL.parse(uri)?.origin === origin)
 }
