@@ -6,6 +6,7 @@ import { migrate } from '../store/migrate.ts'
 import { addCampaigns } from './campaigns.ts'
 import { addClients } from './clients.ts'
 import { addCommand, type Json } from './command.ts'
+import { addConflicts } from './conflicts.ts'
 import { addConnections } from './connections.ts'
 import { addConsents } from './consents.ts'
 import { type Surroundings, withDatabase } from './context.ts'
@@ -45,6 +46,7 @@ function createProgram(surroundings: Surroundings): Command {
   addLinks(program, surroundings)
   addCampaigns(program, surroundings)
   addFunnel(program, surroundings)
+  addConflicts(program, surroundings)
   addResources(program, surroundings)
   addRegistrationTokens(program, surroundings)
   addKeys(program, surroundings)

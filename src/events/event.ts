@@ -31,7 +31,7 @@ export interface EventData {
   'identity.relink_required': { connectionId: string; identityId: string; reason: string }
   'identity.relinked': LinkTrail & { identityId: string; consentId?: string }
   /** An account went from one member to another, who had proved to hold it; the event is of the one who has it now. */
-  'identity.moved': { connectionId: string; identityId: string; fromMemberId: string; conflictId: string }
+  'identity.moved': LinkTrail & { identityId: string; fromMemberId: string; conflictId: string }
   /** The same, of the one who had it. */
   'identity.moved_away': { connectionId: string; identityId: string; toMemberId: string; conflictId: string }
   /** `shown`: of how many showings this is the record, where those to strangers are so many that not each has one. */
@@ -42,7 +42,7 @@ export interface EventData {
   /** Somebody who claims an account of this member has signed in as the member, to decide about it. */
   'link.owner_proved': { connectionId: string; conflictId: string; through: string }
   'link.conflict_raised': { connectionId: string; conflictId: string }
-  /** Of each of the two; `by` is `member`, or the operator's name. */
+  /** Of each of the two, a dismissal of the claimant alone; `by` is `member`, or the operator's name. */
   'link.conflict_decided': { connectionId: string; conflictId: string; outcome: string; by: string }
   'link.consented': LinkTrail & { consentId: string }
   'connection_terms.published': { connectionId: string; version: string }

@@ -104,7 +104,11 @@ describe('moving', () => {
     const decided = { ...ids, outcome: 'moved', by: 'member' }
     const moved = { ...ids, identityId: before.id }
     expect(changes.events).toEqual([
-      { type: 'identity.moved', memberId: claimant.id, data: { ...moved, fromMemberId: owner.id } },
+      {
+        type: 'identity.moved',
+        memberId: claimant.id,
+        data: { ...moved, way: 'account_page', fromMemberId: owner.id },
+      },
       { type: 'identity.moved_away', memberId: owner.id, data: { ...moved, toMemberId: claimant.id } },
       { type: 'link.conflict_decided', memberId: claimant.id, data: decided },
       { type: 'link.conflict_decided', memberId: owner.id, data: decided },

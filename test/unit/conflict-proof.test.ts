@@ -21,6 +21,7 @@ describe("the owner's side", () => {
     ['vouched for by a relying party', { way: 'link_ticket' }, 'vouched_for'],
     ['vouched for by a chat', { way: 'line_message' }, 'vouched_for'],
     ['proved on another device', { way: 'qr_code' }, 'vouched_for'],
+    ['proved in an application, which opens an address here', { way: 'app_token' }, 'vouched_for'],
     ['of a connection that only links', { allowSignIn: false }, 'link_only'],
     ['proved a while ago', { isRecent: false }, 'too_old'],
   ] as const)('is not proved by an account %s', (_, change, reason) => {

@@ -42,8 +42,8 @@ export async function moveToClaimant(deps: CarryOutDeps, chosen: Chosen, now: Da
     const { consent, digest } = await previewMove(tx, situation, { ...deps, ...chosen }, now)
     if (!equalInConstantTime(shown, digest)) throw new Problem('conflict_changed')
     const { contest, identity } = situation
-    const agreed = { contest, conflictId, identity, tokens, consent, place, trail: transaction }
-    await applyMove(tx, deps.vault, agreed, now)
+    const fresh = tokens && { vault: deps.vault, tokens }
+    await applyMove(tx, { contest, conflictId, identity, fresh, consent, place, trail: transaction }, now)
   })
 }
 

@@ -67,7 +67,8 @@ export async function closeConflict(
   })
   if (count === 0) throw new Problem('conflict_changed')
   const data = { connectionId, conflictId: id, outcome, by }
-  for (const memberId of [claimantId, ownerId])
+  // A claim in which there was nothing to decide is no matter of the owner's.
+  for (const memberId of outcome === 'dismissed' ? [claimantId] : [claimantId, ownerId])
     await recordEvent(tx, { type: 'link.conflict_decided', memberId, data }, now)
 }
 

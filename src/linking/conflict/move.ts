@@ -11,8 +11,8 @@ export interface AgreedMove {
   contest: Contest
   conflictId: string
   identity: VerifiedIdentity
-  /** Of the proof just given; without any, none are kept. */
-  tokens?: UpstreamTokens | undefined
+  /** Of the proof just given; without it, none are kept. */
+  fresh?: { vault: TokenVault; tokens: UpstreamTokens } | undefined
   consent: LinkConsentText
   place?: ConsentPlace | undefined
   trail: LinkTrail
@@ -23,8 +23,8 @@ export interface AgreedMove {
  * any link. The upstream is told nothing, for the account goes on being linked here. Call it with both members held and
  * everything checked. @throws Problem conflict_changed when the account is not the owner's
  */
-export async function applyMove(tx: Tx, vault: TokenVault, agreed: AgreedMove, now: Date): Promise<void> {
-  const { contest, conflictId, identity, tokens, consent, place, trail } = agreed
+export async function applyMove(tx: Tx, agreed: AgreedMove, now: Date): Promise<void> {
+  const { contest, conflictId, identity, fresh, consent, place, trail } = agreed
   const { connectionId, issuer, subject, ownerId, claimantId } = contest
   const where = { issuer, subject, memberId: ownerId }
   const [moved] = await tx.federatedIdentity.updateManyAndReturn({
@@ -39,12 +39,16 @@ export async function applyMove(tx: Tx, vault: TokenVault, agreed: AgreedMove, n
   const given = { memberId: claimantId, identity, consent, place, ...trailOf(trail) }
   const consentId = await recordConsent(tx, given, now)
   // Those of before were given to another member.
-  if (tokens) await storeTokens(tx, vault, moved, tokens, now)
+  if (fresh) await storeTokens(tx, fresh.vault, moved, fresh.tokens, now)
   else await tx.upstreamToken.deleteMany({ where: { id: moved.id } })
   const data = { connectionId, identityId: moved.id, conflictId }
   const events = [
     { type: 'link.consented', memberId: claimantId, data: { ...trailOf(trail), consentId } },
-    { type: 'identity.moved', memberId: claimantId, data: { ...data, fromMemberId: ownerId } },
+    {
+      type: 'identity.moved',
+      memberId: claimantId,
+      data: { ...trailOf(trail), ...data, fromMemberId: ownerId },
+    },
     { type: 'identity.moved_away', memberId: ownerId, data: { ...data, toMemberId: claimantId } },
   ] as const
   for (const event of events) await recordEvent(tx, event, now)

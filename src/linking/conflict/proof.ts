@@ -41,15 +41,15 @@ function missingOf({ way, allowSignIn, isRecent }: ProofFacts): UnprovedReason |
 }
 
 /**
- * Who says whose account it is: its holder, who was before the upstream for this very transaction, or somebody else's
- * word. A code that was shown on another screen may have been held before the wrong person's phone.
+ * Who says whose account it is: its holder, whom the upstream has sent back to this very browser, or somebody else's
+ * word. What was proved elsewhere and came here by an address or a code may have been handed to the wrong person.
  */
 const witness: Record<Way, 'holder' | 'word'> = {
   account_page: 'holder',
   client_request: 'holder',
   sign_in: 'holder',
   prompt: 'holder',
-  app_token: 'holder',
+  app_token: 'word',
   qr_code: 'word',
   line_message: 'word',
   link_ticket: 'word',
