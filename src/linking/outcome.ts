@@ -13,13 +13,14 @@ export type LinkNotice = 'moved' | 'merged'
 
 /** Where a transaction that is over leads the browser: whence it came, with what there is to say there. */
 export function pathAfter(
-  { purpose, interactionUid, connectionId, returnTo, clientState }: Returning,
+  { purpose, interactionUid, endPath, connectionId, returnTo, clientState }: Returning,
   outcome?: LinkOutcome,
   closer?: LinkNotice,
 ): string {
   if (returnTo) return backToClient(returnTo, outcome, clientState)
   const notice = closer ?? (outcome && noticeOf(outcome))
   const query = notice ? `?notice=${notice}&connection=${encodeURIComponent(connectionId)}` : ''
+  if (endPath !== undefined) return notice ? `${endPath}&notice=${notice}` : endPath
   // A relying party waits for the outcome, and tells it in its own words.
   if (purpose === 'link') return interactionUid ? `/interaction/${interactionUid}` : `/account${query}`
   // A sign-in goes on by itself; only what kept it from going on is said.
@@ -30,6 +31,7 @@ export function pathAfter(
 interface Returning {
   purpose: 'link' | 'sign_in'
   interactionUid?: string
+  endPath?: string
   connectionId: string
   returnTo?: string
   clientState?: string

@@ -11,6 +11,7 @@ import { invitationRoutes } from './invitation/invitation.routes.ts'
 import { type LinkDeps, linkRoutes } from './link.routes.ts'
 import { lineInvitationRoutes } from './messaging/invitation.routes.ts'
 import { lineWebhookRoutes, type WebhookDeps } from './messaging/webhook.routes.ts'
+import { promptRoutes } from './prompts/prompt.routes.ts'
 import { ticketRoutes } from './ticket/ticket.routes.ts'
 import { linkListRoutes } from './relying-party/links.routes.ts'
 import { trialRoutes } from './trial/trial.routes.ts'
@@ -31,6 +32,7 @@ export function linkingPages(deps: LinkDeps): Router<HttpState>[] {
     consentRoutes(deps),
     unlinkRoutes(deps),
     invitationRoutes(deps),
+    promptRoutes(deps),
   ]
 }
 

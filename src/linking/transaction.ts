@@ -26,6 +26,8 @@ export interface LinkTransaction extends LinkTrail {
   sessionUid?: string
   /** The interaction to go back to, when one waits. */
   interactionUid?: string
+  /** Our own page to go to when it is over, instead of the account page: with a query of its own. */
+  endPath?: string
   locale?: Locale
   /** The upstream must ask anew who it is, in every trip of this transaction: its own session will not do. */
   forceSignIn: boolean
