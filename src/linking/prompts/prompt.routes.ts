@@ -143,7 +143,10 @@ async function never(deps: LinkDeps, ctx: HttpContext): Promise<void> {
   seeOther(ctx, returnUrl)
 }
 
-const notices = new Set(['linked', 'declined', 'already_linked', 'link_failed', 'conflict_kept'])
+const notices = new Set([
+  ...['linked', 'declined', 'already_linked', 'link_failed'],
+  ...['conflict_kept', 'moved', 'merged'],
+])
 
 /** How it ended, and the way back. */
 async function showEnd(deps: LinkDeps, ctx: HttpContext): Promise<void> {
