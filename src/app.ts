@@ -27,8 +27,7 @@ import type { MessagingDeps } from './linking/messaging/deps.ts'
 import { lineNoticeHandler } from './linking/messaging/line-notices.ts'
 import { messagingSink } from './linking/messaging/messaging-sink.ts'
 import { noticeSink } from './linking/notices/notice-sink.ts'
-import { linkingApi, linkingPages, upstreamCalls } from './linking/pages.ts'
-import { promptScript } from './linking/prompts/script.ts'
+import { linkingApi, linkingPages, outsideCalls } from './linking/pages.ts'
 import { exchangeSubject } from './linking/token-exchange.ts'
 import { handOutTokens } from './linking/tokens/hand-out.ts'
 import { upstreamSink } from './linking/tokens/token-vault.ts'
@@ -112,12 +111,7 @@ export async function createApp(resources: Resources): Promise<App> {
   for (const middleware of [...forms(issuer), readSession(db, provider)]) ours.use(middleware)
   for (const page of pages) ours.use(page.routes())
   const api = apiRequests(linkingApi({ ...linking, access: apiAccess(provider, issuer) }))
-  const answers = [
-    upstreamCalls({ db, store, sealer, random }),
-    api,
-    promptScript(linking),
-    formAnswers(linking),
-  ]
+  const answers = [...outsideCalls({ db, store, sealer, random }), api, formAnswers(linking)]
   serve(koa, engine, answers, ours)
   koa.on('error', (error) => log.error({ err: error }, 'request failed outside the shell'))
 

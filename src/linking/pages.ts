@@ -12,6 +12,7 @@ import { type LinkDeps, linkRoutes } from './link.routes.ts'
 import { lineInvitationRoutes } from './messaging/invitation.routes.ts'
 import { lineWebhookRoutes, type WebhookDeps } from './messaging/webhook.routes.ts'
 import { promptRoutes } from './prompts/prompt.routes.ts'
+import { promptScript } from './prompts/script.ts'
 import { ticketRoutes } from './ticket/ticket.routes.ts'
 import { linkListRoutes } from './relying-party/links.routes.ts'
 import { trialRoutes } from './trial/trial.routes.ts'
@@ -41,8 +42,10 @@ export function linkingApi(deps: TripDeps & { access: ApiAccess }): Router<HttpS
   return [ticketRoutes(deps), appTokenRoutes(deps)]
 }
 
-/** What upstreams call themselves: no browser, no form, and proved by what they send with it. */
-export function upstreamCalls(deps: WebhookDeps): HttpMiddleware {
-  const routes = lineWebhookRoutes(deps).routes() as HttpMiddleware
-  return (ctx, next) => routes(ctx, next)
+/**
+ * What others ask without a page of ours: upstreams call, no browser, proved by what they send with it; and pages of
+ * relying parties load the prompt. Goes before everything that reads a cookie.
+ */
+export function outsideCalls(deps: WebhookDeps): HttpMiddleware[] {
+  return [lineWebhookRoutes(deps).routes() as HttpMiddleware, promptScript(deps)]
 }
