@@ -1,7 +1,7 @@
 import { applyMerge } from '../../src/linking/merge/apply.ts'
 import { undoMerge } from '../../src/linking/merge/undo.ts'
 import { systemRandom } from '../../src/security/random.ts'
-import { inTransaction } from '../../src/store/db.ts'
+import { inTransaction, type Tx } from '../../src/store/db.ts'
 import type { Merge } from '../../src/store/generated/client.ts'
 import type { TestApp } from './app.ts'
 
@@ -36,18 +36,20 @@ const kept = [
 ]
 const more = ['LinkPrompt', 'Grant', 'KnownMember', 'PairwiseSubject']
 
-/** Everything these members have, row by row, but for when their sessions count from. */
-export async function belongingsOf({ db }: Pick<Server, 'db'>, ids: readonly string[]): Promise<unknown> {
-  const rows = [...kept, ...more].map(async (table) => [
-    table,
-    await db.$queryRawUnsafe(
-      `SELECT to_jsonb(t) AS row FROM "${table}" t WHERE t."memberId" = ANY($1::uuid[]) ORDER BY to_jsonb(t)::text`,
-      ids,
-    ),
-  ])
+/** Everything these members have, row by row, but for when their sessions count from and what waits for a mail to go. */
+export async function belongingsOf({ db }: { db: Tx }, ids: readonly string[]): Promise<unknown> {
+  const rows: [string, unknown][] = []
+  for (const table of [...kept, ...more])
+    rows.push([
+      table,
+      await db.$queryRawUnsafe(
+        `SELECT to_jsonb(t) - 'sealedAddress' AS row FROM "${table}" t WHERE t."memberId" = ANY($1::uuid[]) ORDER BY to_jsonb(t)::text`,
+        ids,
+      ),
+    ])
   const members = await db.$queryRaw`
     SELECT to_jsonb(m) - 'sessionsValidFrom' AS row FROM "Member" m WHERE "id" = ANY(${ids}::uuid[]) ORDER BY "id"`
-  return { ...Object.fromEntries(await Promise.all(rows)), Member: members }
+  return { ...Object.fromEntries(rows), Member: members }
 }
 
 /** What this member has allowed a client: a grant, without the browser it takes. */
