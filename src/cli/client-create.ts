@@ -76,6 +76,8 @@ export function registrationOptions(command: Command): void {
     )
     .option('--first-party', 'a service of the company itself: members are not asked for consent')
     .option('--no-first-party', 'members are asked for consent (default)')
+    .option('--manage-links', "one of the company's own programs, that makes and ends links at the API")
+    .option('--no-manage-links', 'it cannot (default)')
     .option('--logo-uri <url>', 'its logo, shown where members are asked for consent')
     .option('--client-uri <url>', 'its home page')
     .option('--policy-uri <url>', 'its privacy policy')

@@ -23,6 +23,7 @@ export interface ClientOptions extends Json {
   tokenConnection?: string[]
   resource?: string[]
   firstParty?: boolean
+  manageLinks?: boolean
   clientUri?: string
   policyUri?: string
   tosUri?: string
@@ -84,6 +85,7 @@ export async function readClient(
     tokenConnections: options.tokenConnection && [...new Set(options.tokenConnection)],
     resources: options.resource && readResources(options.resource),
     firstParty: options.firstParty,
+    managesLinks: options.manageLinks,
     clientUri: options.clientUri,
     policyUri: options.policyUri,
     tosUri: options.tosUri,

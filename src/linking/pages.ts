@@ -9,15 +9,16 @@ import { ownerSignInRoutes } from './conflict/owner-sign-in.routes.ts'
 import { consentRoutes } from './consent/consents.routes.ts'
 import { invitationRoutes } from './invitation/invitation.routes.ts'
 import { type LinkDeps, linkRoutes } from './link.routes.ts'
+import { managementRoutes } from './management/links.routes.ts'
 import { lineInvitationRoutes } from './messaging/invitation.routes.ts'
 import { lineWebhookRoutes, type WebhookDeps } from './messaging/webhook.routes.ts'
 import { promptRoutes } from './prompts/prompt.routes.ts'
 import { promptScript } from './prompts/script.ts'
-import { ticketRoutes } from './ticket/ticket.routes.ts'
+
 import { linkListRoutes } from './relying-party/links.routes.ts'
+import { ticketRoutes } from './ticket/ticket.routes.ts'
 import { trialRoutes } from './trial/trial.routes.ts'
 import { unlinkRoutes } from './unlink/unlink.routes.ts'
-import type { TripDeps } from './upstream-trip.ts'
 
 /** Every page of linking that a browser may open, and what relying parties' programs read. */
 export function linkingPages(deps: LinkDeps): Router<HttpState>[] {
@@ -38,8 +39,8 @@ export function linkingPages(deps: LinkDeps): Router<HttpState>[] {
 }
 
 /** What programs ask of linking. */
-export function linkingApi(deps: TripDeps & { access: ApiAccess }): Router<HttpState>[] {
-  return [ticketRoutes(deps), appTokenRoutes(deps)]
+export function linkingApi(deps: LinkDeps & { access: ApiAccess }): Router<HttpState>[] {
+  return [ticketRoutes(deps), appTokenRoutes(deps), managementRoutes(deps)]
 }
 
 /**

@@ -15,7 +15,7 @@ import type { CurrentProvider } from './session.ts'
 export const apiResource = (issuer: string) => `${issuer}/api`
 
 /** What a client may do at the API, by the scope that says so. */
-export const apiScopes = { vouch: 'links:vouch', begin: 'links:begin' } as const
+export const apiScopes = { vouch: 'links:vouch', begin: 'links:begin', manage: 'links:manage' } as const
 export type ApiScope = (typeof apiScopes)[keyof typeof apiScopes]
 
 /** The scopes of the API that a client can have follow from what it was registered for. */
@@ -24,6 +24,7 @@ export function apiScopesOf(client: Client): ApiScope[] {
   return [
     ...(hasSome(client.vouches_for) ? [apiScopes.vouch] : []),
     ...(hasSome(client.allowed_connections) ? [apiScopes.begin] : []),
+    ...(client.manages_links === true ? [apiScopes.manage] : []),
   ]
 }
 

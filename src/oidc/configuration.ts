@@ -122,6 +122,7 @@ const ownMetadata = [
   'allowed_claims',
   'allowed_resources',
   'vouches_for',
+  'manages_links',
   'client_name#ja',
   'client_name#en',
 ]

@@ -2,12 +2,11 @@ import { z } from 'zod'
 import { findConnection } from '../../connections/connection.ts'
 import type { VerifiedIdentity } from '../../connections/connector.ts'
 import { type Locale, toLocale } from '../../http/i18n.ts'
-import { findActiveMember } from '../../members/member.ts'
-import { Problem } from '../../problem.ts'
-import type { Db } from '../../store/db.ts'
+import { lockMember } from '../../members/member.ts'
+import { type Db, inTransaction, isUniqueViolation, type Tx } from '../../store/db.ts'
 import { decideLink, type LinkRefusal } from '../decide.ts'
 import { gatherFacts } from '../identity.ts'
-import { linkIdentity } from '../link.ts'
+import { applyLink } from '../link.ts'
 import type { LinkConsentText } from '../link-consent.ts'
 import type { TokenVault } from '../tokens/token-vault.ts'
 
@@ -28,6 +27,13 @@ export const statedLink = z.object({
 })
 export type StatedLink = z.infer<typeof statedLink>
 
+/** Who states it, and how; with `dryRun` nothing is done. */
+export interface StatedBy {
+  way: 'management' | 'import'
+  clientId?: string
+  dryRun?: boolean
+}
+
 export type StatedOutcome =
   | 'linked'
   | 'already_linked'
@@ -43,35 +49,44 @@ export type StatedOutcome =
 export async function addStatedLink(
   deps: { db: Db; vault: TokenVault },
   stated: StatedLink,
-  { way, dryRun = false }: { way: 'management' | 'import'; dryRun?: boolean },
+  by: StatedBy,
   now: Date,
 ): Promise<StatedOutcome> {
-  const { db, vault } = deps
-  const { memberId, connectionId, statement, agreedAt } = stated
   // When somebody agreed to what has not happened yet, somebody mistook something.
-  if (agreedAt > now) return 'agreed_in_the_future'
-  const [connection, member] = await Promise.all([
-    findConnection(db, connectionId),
-    findActiveMember(db, memberId),
-  ])
+  if (stated.agreedAt > now) return 'agreed_in_the_future'
+  try {
+    return await inTransaction(deps.db, (tx) => decideAndLink(tx, deps.vault, stated, by, now))
+  } catch (error) {
+    // Another member was given the account in this very moment: then it is theirs, which is decided anew.
+    if (isUniqueViolation(error)) return addStatedLink(deps, stated, by, now)
+    throw error
+  }
+}
+
+/** The member is held first, so that of those who state the same at once one links it and the others see that. */
+async function decideAndLink(
+  tx: Tx,
+  vault: TokenVault,
+  stated: StatedLink,
+  { way, clientId, dryRun = false }: StatedBy,
+  now: Date,
+): Promise<StatedOutcome> {
+  const { memberId, connectionId, statement, agreedAt } = stated
+  const connection = await findConnection(tx, connectionId)
   if (!connection || connection.disabledAt) return 'connection_unavailable'
-  if (!member) return 'account_unavailable'
+  if ((await lockMember(tx, memberId))?.status !== 'active') return 'account_unavailable'
   const identity = identityOf(stated, connection.issuer)
-  const decision = decideLink(await gatherFacts(db, identity, memberId, now))
+  const decision = decideLink(await gatherFacts(tx, identity, memberId, now))
   if (decision.action === 'already_linked') return 'already_linked'
   if (decision.action === 'refuse') return decision.reason
   if (dryRun) return 'linked'
-  const locale = toLocale(member.locale ?? undefined) ?? 'ja'
+  const { locale: tag } = await tx.member.findUniqueOrThrow({ where: { id: memberId } })
+  const locale = toLocale(tag ?? undefined) ?? 'ja'
   const consent = stateConsent(stated, connection.name[locale], locale)
-  const agreed = { memberId, connectionId, identity, consent, agreedAt, way, purpose: 'link' } as const
-  try {
-    await linkIdentity(db, vault, { ...agreed, place: { statement } }, now)
-    return 'linked'
-  } catch (error) {
-    if (!(error instanceof Problem)) throw error
-    // Something came between the decision and the link: it is decided anew.
-    return addStatedLink(deps, stated, { way, dryRun }, now)
-  }
+  const trail = { connectionId, way, ...(clientId !== undefined && { clientId }) }
+  const agreed = { ...trail, memberId, identity, consent, agreedAt, place: { statement } }
+  await applyLink(tx, vault, { ...agreed, purpose: 'link' }, now)
+  return 'linked'
 }
 
 function identityOf({ connectionId, subject, name, email }: StatedLink, issuer: string): VerifiedIdentity {

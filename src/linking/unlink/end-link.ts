@@ -6,7 +6,12 @@ import type { FederatedIdentity } from '../../store/generated/client.ts'
 import { discardTokens } from '../tokens/token-vault.ts'
 
 /** Whose doing it is that a link ends. After `identifier_recycled` the account is somebody else's at the upstream. */
-export type UnlinkReason = 'member' | 'member_deleted' | 'account_purged' | 'identifier_recycled'
+export type UnlinkReason =
+  | 'member'
+  | 'management'
+  | 'member_deleted'
+  | 'account_purged'
+  | 'identifier_recycled'
 
 export interface UnlinkPolicy {
   sealer: Sealer

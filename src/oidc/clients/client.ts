@@ -15,7 +15,7 @@ export async function createClient(
   input: ParsedClient,
   now: Date,
 ): Promise<{ secret: string | undefined }> {
-  const { id, name, firstParty } = input
+  const { id, name, firstParty, managesLinks } = input
   const metadata = toMetadata(input)
   const profile = metadata.profile as ClientProfile
   const secret = hasSecret(metadata) ? random.token() : undefined
@@ -26,6 +26,7 @@ export async function createClient(
       profile,
       metadata: metadata as object,
       firstParty,
+      managesLinks,
       createdAt: now,
       updatedAt: now,
       connections: { create: toConnectionRows(input) },
@@ -48,16 +49,17 @@ export async function findRegistration(tx: Tx, id: string): Promise<NewClient | 
     ...toConnectionRights(row.connections),
     resources: row.resources.map(({ resourceId, scopes }) => ({ id: resourceId, scopes })),
     firstParty: row.firstParty,
+    managesLinks: row.managesLinks,
     metadata: row.metadata as Metadata,
   }
 }
 
 /** Replaces what an administrator says of a client; its id, secrets and grants stay. False when there is no such client. */
 export async function updateClient(tx: Tx, input: ParsedClient, now: Date): Promise<boolean> {
-  const { id: clientId, name, firstParty } = input
+  const { id: clientId, name, firstParty, managesLinks } = input
   const metadata = toMetadata(input)
   const profile = metadata.profile as ClientProfile
-  const data = { name, profile, metadata: metadata as object, firstParty, updatedAt: now }
+  const data = { name, profile, metadata: metadata as object, firstParty, managesLinks, updatedAt: now }
   const { count } = await tx.client.updateMany({ where: { id: clientId }, data })
   if (count === 0) return false
   await tx.clientConnection.deleteMany({ where: { clientId } })
@@ -152,6 +154,7 @@ export async function findClientMetadata(db: Db, id: string, now: Date): Promise
     client_id_issued_at: Math.floor(row.createdAt.getTime() / 1000),
     profile: row.profile,
     first_party: row.firstParty,
+    manages_links: row.managesLinks,
     allowed_resources: Object.fromEntries(
       row.resources.map(({ resourceId, scopes }) => [resourceId, scopes]),
     ),

@@ -26,6 +26,8 @@ export const administrativeFields = [
   'token_connections',
   'allowed_resources',
   'allowed_claims',
+  'vouches_for',
+  'manages_links',
 ] as const
 
 /** What a client already has because an administrator gave it, so that registering itself anew does not take it away. */

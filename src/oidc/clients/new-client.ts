@@ -45,6 +45,8 @@ export const clientFields = z.object({
   /** The APIs it may ask tokens for, each with the scopes it may have there: none stands for all. */
   resources: z.array(z.object({ id: z.string(), scopes: z.array(z.string()).default([]) })).default([]),
   firstParty: z.boolean().default(false),
+  /** Makes and ends links at the API: one of the company's own programs. */
+  managesLinks: z.boolean().default(false),
   clientUri: webUrl.optional(),
   logoUri: webUrl.optional(),
   policyUri: webUrl.optional(),
