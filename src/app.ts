@@ -44,7 +44,6 @@ import type { EngineData } from './oidc/configuration.ts'
 import { type EngineHolder, startEngine } from './oidc/engine.ts'
 import type { KeyPolicy } from './oidc/keys/plan.ts'
 import { machinesFirst, refuseOtherMethods } from './oidc/methods.ts'
-import { ensureOwnApi } from './oidc/own-api.ts'
 import { postRequests } from './oidc/post-requests.ts'
 import { buildEngine, type EngineSurroundings } from './oidc/provider.ts'
 import { rememberRecent } from './oidc/recent.ts'
@@ -200,7 +199,6 @@ async function openEngine(
   const changes = await openChanges(store, (err) => log.warn({ err }, 'a change was not announced'))
   announceChanges(db, ({ topic, id }) => void changes.announce(topic, id))
   const recent = rememberRecent({ db, store, changes }, now)
-  await ensureOwnApi(db, config.ISSUER, now())
   const engine = await startEngine({
     ...{ db, sealer, random, now, log, policy: keyPolicy(config) },
     build: (jwks) =>

@@ -2,9 +2,6 @@
 const problems = {
   invalid_input: 400,
   sign_in_required: 401,
-  token_required: 401,
-  token_invalid: 401,
-  scope_missing: 403,
   wrong_credentials: 401,
   invalid_token: 401,
   insufficient_scope: 403,

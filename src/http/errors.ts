@@ -58,7 +58,7 @@ function answer(ctx: HttpContext, problem: Problem): void {
   const { t, requestId } = ctx.state
   const title = t(`problem.${problem.code}.title`, problem.params)
   const detail = t(`problem.${problem.code}.detail`, problem.params)
-  if (!isApi(ctx.path) && ctx.accepts('html', 'json') === 'html') {
+  if (ctx.accepts('html', 'json') === 'html') {
     render(ctx, 'error', { code: problem.code, title, detail, requestId })
     return
   }
@@ -75,9 +75,6 @@ function answer(ctx: HttpContext, problem: Problem): void {
     ...(Object.keys(fields).length > 0 ? { fields } : {}),
   })
 }
-
-/** Programs that do not say what they take get what programs read. */
-const isApi = (path: string) => path === '/api' || path.startsWith('/api/')
 
 function logProblem(ctx: HttpContext, problem: Problem, error: unknown): void {
   const cause = problem === error ? problem.cause : error

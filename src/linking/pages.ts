@@ -14,16 +14,14 @@ import { lineInvitationRoutes } from './messaging/invitation.routes.ts'
 import { lineWebhookRoutes, type WebhookDeps } from './messaging/webhook.routes.ts'
 import { promptRoutes } from './prompts/prompt.routes.ts'
 import { promptScript } from './prompts/script.ts'
-
 import { linkListRoutes } from './relying-party/links.routes.ts'
 import { ticketRoutes } from './ticket/ticket.routes.ts'
 import { trialRoutes } from './trial/trial.routes.ts'
 import { unlinkRoutes } from './unlink/unlink.routes.ts'
 
-/** Every page of linking that a browser may open, and what relying parties' programs read. */
+/** Every page of linking that a browser may open. */
 export function linkingPages(deps: LinkDeps): Router<HttpState>[] {
   return [
-    linkListRoutes(deps),
     linkingAccountRoutes(deps),
     lineInvitationRoutes(deps),
     linkRoutes(deps),
@@ -40,7 +38,7 @@ export function linkingPages(deps: LinkDeps): Router<HttpState>[] {
 
 /** What programs ask of linking. */
 export function linkingApi(deps: LinkDeps & { access: ApiAccess }): Router<HttpState>[] {
-  return [ticketRoutes(deps), appTokenRoutes(deps), managementRoutes(deps)]
+  return [ticketRoutes(deps), appTokenRoutes(deps), linkListRoutes(deps), managementRoutes(deps)]
 }
 
 /**

@@ -15,7 +15,12 @@ import type { CurrentProvider } from './session.ts'
 export const apiResource = (issuer: string) => `${issuer}/api`
 
 /** What a client may do at the API, by the scope that says so. */
-export const apiScopes = { vouch: 'links:vouch', begin: 'links:begin', manage: 'links:manage' } as const
+export const apiScopes = {
+  vouch: 'links:vouch',
+  begin: 'links:begin',
+  read: 'links:read',
+  manage: 'links:manage',
+} as const
 export type ApiScope = (typeof apiScopes)[keyof typeof apiScopes]
 
 /** The scopes of the API that a client can have follow from what it was registered for. */
@@ -23,7 +28,7 @@ export function apiScopesOf(client: Client): ApiScope[] {
   const hasSome = (ids: unknown) => Array.isArray(ids) && ids.length > 0
   return [
     ...(hasSome(client.vouches_for) ? [apiScopes.vouch] : []),
-    ...(hasSome(client.allowed_connections) ? [apiScopes.begin] : []),
+    ...(hasSome(client.allowed_connections) ? [apiScopes.begin, apiScopes.read] : []),
     ...(client.manages_links === true ? [apiScopes.manage] : []),
   ]
 }
@@ -48,8 +53,9 @@ export function apiAccess(provider: CurrentProvider, issuer: string): ApiAccess 
     async clientOf(ctx, scope) {
       const engine = provider()
       const value = presentedToken(ctx)
-      const token = value === undefined ? undefined : await engine.ClientCredentials.find(value)
-      if (!value || !token || token.aud !== apiResource(issuer)) throw invalidToken()
+      if (value === undefined) throw tokenNeeded()
+      const token = await engine.ClientCredentials.find(value)
+      if (!token || token.aud !== apiResource(issuer)) throw invalidToken()
       const client = await usedAsBound(engine, ctx, value, token)
       // What it was registered for may have been taken back since the token was made.
       if (!token.scopes.has(scope) || !apiScopesOf(client).includes(scope)) {
@@ -73,6 +79,9 @@ export function apiAccess(provider: CurrentProvider, issuer: string): ApiAccess 
     },
   }
 }
+
+/** RFC 6750 section 3.1: a request without a token learns of no error. */
+const tokenNeeded = () => new Problem('invalid_token', { headers: { 'WWW-Authenticate': 'Bearer' } })
 
 const invalidToken = (cause?: unknown) =>
   new Problem('invalid_token', { cause, headers: { 'WWW-Authenticate': 'Bearer error="invalid_token"' } })

@@ -4,14 +4,14 @@ import type { HttpContext, HttpState } from '../../http/context.ts'
 import { queryParameter } from '../../http/input.ts'
 import { type Budget, sourceOf, spend } from '../../http/rate-limit.ts'
 import { isClaimInMetadata } from '../../oidc/account.ts'
+import { type ApiAccess, apiScopes } from '../../oidc/api.ts'
 import { subjectsOf } from '../../oidc/client-subjects.ts'
 import { discloseLinks } from '../../oidc/disclosure.ts'
-import { type ApiCaller, authenticateClient } from '../../oidc/own-api.ts'
 import { sectorIn, type Viewer } from '../../oidc/sector.ts'
 import { memberKnownAs } from '../../oidc/subject.ts'
 import { Problem } from '../../problem.ts'
 import type { LinkDeps } from '../link.routes.ts'
-import { type LinkListing, type ListedLink, listLinks } from './list-links.ts'
+import { findReader, type LinkListing, type LinkReader, type ListedLink, listLinks } from './list-links.ts'
 
 const bySource: Budget = { name: 'api-source', limit: 1200, windowSeconds: 60 }
 const byClient: Budget = { name: 'link-list', limit: 600, windowSeconds: 60 }
@@ -30,7 +30,9 @@ const query = z.object({
 })
 type Query = z.output<typeof query>
 
-type Deps = Pick<LinkDeps, 'db' | 'store' | 'random' | 'issuer' | 'vault'>
+interface Deps extends Pick<LinkDeps, 'db' | 'store' | 'random' | 'issuer' | 'vault'> {
+  access: ApiAccess
+}
 
 /** What a relying party's own program may read of the links of its members. */
 export function linkListRoutes(deps: Deps): Router<HttpState> {
@@ -42,23 +44,23 @@ export function linkListRoutes(deps: Deps): Router<HttpState> {
 async function list(deps: Deps, ctx: HttpContext): Promise<void> {
   const { db, store } = deps
   await spend(store, bySource, sourceOf(ctx.ip))
-  const caller = await authenticateClient(deps, ctx, 'links:read')
-  await spend(store, byClient, caller.id)
+  const clientId = await deps.access.clientOf(ctx, apiScopes.read)
+  await spend(store, byClient, clientId)
+  const reader = await findReader(db, clientId)
   const asked = readQuery(ctx)
   const { now } = ctx.state
-  const viewer = { clientId: caller.id, sector: sectorIn(caller.metadata) }
+  const viewer = { clientId: clientId, sector: sectorIn(reader.metadata) }
   const memberId = asked.sub === undefined ? undefined : await memberKnownAs(db, viewer, asked.sub)
-  const context = cursorContext(caller, asked)
+  const context = cursorContext(reader, asked)
   const after = asked.cursor === undefined ? undefined : openCursor(deps, asked.cursor, context)
   const { since, limit } = asked
   const isNobody = asked.sub !== undefined && memberId === undefined
   const found =
-    isNobody || !isClaimInMetadata(caller.metadata, 'linked_accounts')
+    isNobody || !isClaimInMetadata(reader.metadata, 'linked_accounts')
       ? []
-      : await listLinks(db, caller, { memberId, since, after, limit: limit + 1 }, now)
+      : await listLinks(db, reader, { memberId, since, after, limit: limit + 1 }, now)
   const page = found.slice(0, limit)
   const last = found.length > limit ? page.at(-1) : undefined
-  ctx.set('Cache-Control', 'no-store')
   ctx.body = {
     links: await present(deps, viewer, page, now),
     next_cursor: last ? sealCursor(deps, last, context) : null,
@@ -105,7 +107,7 @@ type Position = NonNullable<LinkListing['after']>
 const position = z.object({ memberId: z.uuid(), id: z.uuid() })
 
 /** A cursor goes on with the list it came from: this client's, with these parameters. */
-const cursorContext = ({ id }: ApiCaller, { sub, since }: Query) =>
+const cursorContext = ({ id }: LinkReader, { sub, since }: Query) =>
   `link list cursor ${JSON.stringify([id, sub, since])}`
 
 const sealCursor = ({ vault }: Deps, { memberId, id }: Position, context: string) =>

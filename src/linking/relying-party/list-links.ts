@@ -1,6 +1,5 @@
-import type { ApiCaller } from '../../oidc/own-api.ts'
 import type { Db } from '../../store/db.ts'
-import { Prisma } from '../../store/generated/client.ts'
+import { type Client, type ClientConnection, Prisma } from '../../store/generated/client.ts'
 
 /** One link of a member of the client, or with `endedAt` one that is over. */
 export interface ListedLink {
@@ -13,6 +12,13 @@ export interface ListedLink {
   needsRelinkSince: Date | null
   endedAt: Date | null
   settings: unknown
+}
+
+/** The client that asks, as it is registered at this moment. */
+export type LinkReader = Client & { connections: ClientConnection[] }
+
+export function findReader(db: Db, clientId: string): Promise<LinkReader> {
+  return db.client.findUniqueOrThrow({ where: { id: clientId }, include: { connections: true } })
 }
 
 export interface LinkListing {
@@ -30,7 +36,7 @@ export interface LinkListing {
  */
 export function listLinks(
   db: Db,
-  { id: clientId, firstParty, connections }: ApiCaller,
+  { id: clientId, firstParty, connections }: LinkReader,
   { memberId, since, after, limit }: LinkListing,
   now: Date,
 ): Promise<ListedLink[]> {
