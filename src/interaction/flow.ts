@@ -8,6 +8,9 @@ export interface Flow {
   recoveryId?: string
   /** The member was asked to give agreements anew, and put it off. */
   renewalPutOff?: boolean
+  /** The connection whose account the member was asked to link, and whether that has been answered. */
+  linkOffer?: string
+  linkOfferOver?: boolean
   /** The link transaction of an upstream sign-in. */
   transactionId?: string
 }

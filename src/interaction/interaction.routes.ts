@@ -23,6 +23,7 @@ import {
   proceed,
   submit,
 } from './interaction.ts'
+import { isOfferDue, linkOfferStep } from './link-offer.routes.ts'
 import { followLinkRequest, linkMadeMeanwhile } from './link-request.ts'
 import { nextStep } from './next-step.ts'
 import { recoveryStep } from './recovery.routes.ts'
@@ -43,7 +44,8 @@ export function interactionRoutes(deps: InteractionDeps): Router<HttpState> {
       await submit(deps, ctx, { error: 'access_denied', error_description: 'the end-user cancelled' }),
     )
   })
-  for (const step of [signInStep, signUpStep, recoveryStep, renewalStep, consentStep]) step(router, deps)
+  for (const step of [signInStep, signUpStep, recoveryStep, renewalStep, linkOfferStep, consentStep])
+    step(router, deps)
   return router
 }
 
@@ -61,6 +63,7 @@ async function dispatch(deps: InteractionDeps, ctx: HttpContext, interaction: In
     recovering: flow.recoveryId !== undefined,
     link: link?.action,
     renewal: await isRenewalDue(deps, ctx, interaction),
+    offer: await isOfferDue(deps, ctx, interaction),
     hinted: typeof hint === 'object',
   })
   switch (step) {
@@ -86,6 +89,7 @@ const pages = {
   verify_email: 'verify-email',
   reset_password: 'reset-password',
   renew_consent: 'renew-consent',
+  offer_link: 'link-offer',
   grant_consent: 'consent',
 } as const
 

@@ -131,7 +131,9 @@ export async function pendingIdentity(
   const { identity } = transaction.proved
   const connection = await findConnection(db, identity.connectionId)
   // Switched off meanwhile: the visitor goes on as if they had not come through it.
-  if (!connection || connection.disabledAt || !connection.allowSignIn) return undefined
+  if (!connection || connection.disabledAt) return undefined
+  // A member who is asked to link signs in through nothing.
+  if (!connection.allowSignIn && transaction.way !== 'prompt') return undefined
   const shown = {
     connectionName: connection.name[ctx.state.locale],
     displayName: displayNameOf(identity.profile),

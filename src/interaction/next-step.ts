@@ -12,6 +12,8 @@ export interface InteractionState {
   link: LinkDecision['action'] | undefined
   /** The member who signed in has an agreement to give anew, and was not asked in this interaction yet. */
   renewal: boolean
+  /** The member who signed in can be asked to link an account, and has not answered in this interaction yet. */
+  offer: boolean
   /** The relying party named a connection, it can be used, and the browser has not been there yet. */
   hinted: boolean
 }
@@ -25,6 +27,7 @@ export type Step =
   | 'accept_identity'
   | 'confirm_link'
   | 'renew_consent'
+  | 'offer_link'
   | 'follow_link_request'
   | 'grant_consent'
   | 'finish'
@@ -34,13 +37,14 @@ export type Step =
  * what it learned and returns here.
  */
 export function nextStep(state: InteractionState): Step {
-  const { prompt, signedIn, registering, recovering, link, renewal, hinted } = state
+  const { prompt, signedIn, registering, recovering, link, renewal, offer, hinted } = state
   if (prompt === 'consent') return 'grant_consent'
   if (prompt === 'link') return 'follow_link_request'
   if (link === 'sign_in') return 'accept_identity'
   // A conflict is told on the link's own page, where the member who is signed in by now can read it.
   if (link === 'ask_to_link' || link === 'relink' || link === 'refuse') return 'confirm_link'
-  if (signedIn) return renewal ? 'renew_consent' : 'finish'
+  if (signedIn && renewal) return 'renew_consent'
+  if (signedIn) return offer ? 'offer_link' : 'finish'
   if (registering) return 'verify_email'
   if (recovering) return 'reset_password'
   if (link === 'register') return 'sign_up'

@@ -105,11 +105,11 @@ async function judge(
   deps: TripDeps,
   ctx: HttpContext,
   pending: PendingAuthorization,
-  { purpose }: LinkTransaction,
+  { purpose, way }: LinkTransaction,
 ): Promise<UpstreamAnswer> {
   const connection = await getUsableConnection(deps.db, pending.connectionId)
-  if ((purpose === 'sign_in' || pending.step === ownerStep) && !connection.allowSignIn)
-    throw new Problem('connection_unavailable')
+  const signsIn = (purpose === 'sign_in' && way !== 'prompt') || pending.step === ownerStep
+  if (signsIn && !connection.allowSignIn) throw new Problem('connection_unavailable')
   return deps.connector.complete(connection, pending.attempt, new URLSearchParams(ctx.querystring))
 }
 

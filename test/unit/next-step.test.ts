@@ -8,6 +8,7 @@ const arrival: InteractionState = {
   recovering: false,
   link: undefined,
   renewal: false,
+  offer: false,
   hinted: false,
 }
 
@@ -33,6 +34,18 @@ test.each<[string, Partial<InteractionState>, Step]>([
     'follow_link_request',
   ],
   ['who is signed in is done', { signedIn: true }, 'finish'],
+  ['who can be asked to link is asked before', { signedIn: true, offer: true }, 'offer_link'],
+  [
+    'an agreement to give anew comes before what is only offered',
+    { signedIn: true, renewal: true, offer: true },
+    'renew_consent',
+  ],
+  [
+    'an offer is never in the way of a consent',
+    { prompt: 'consent', signedIn: true, offer: true },
+    'grant_consent',
+  ],
+  ['an offer is made to nobody who has not signed in', { offer: true }, 'sign_in'],
   [
     'an agreement that has to be given anew is asked for first',
     { signedIn: true, renewal: true },
