@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import { kindOf } from '../connections/kinds.ts'
+import { hasUpstream, kindOf } from '../connections/kinds.ts'
 import { type KindName, kinds } from '../connections/settings.ts'
 import { addCommand, type Json } from './command.ts'
 import { details, print } from './output.ts'
@@ -30,6 +30,9 @@ const noticed = {
   line_webhook: 'webhooks of the Messaging API',
 }
 
+const protocols = { oidc: 'OpenID Connect', oauth2: 'OAuth 2.0', ticket: 'vouched for by a client of ours' }
+const secretNames = { secret: 'a client secret', 'p8 key': 'a .p8 key as the client secret' }
+
 /** What is known of a kind before anybody has set anything. */
 export function presetOf(kind: KindName) {
   const { title, protocol, documentation, issuer, settings, asks, ...difference } = kindOf(kind)
@@ -48,18 +51,29 @@ export function presetOf(kind: KindName) {
 }
 
 function partsOf(preset: ReturnType<typeof presetOf>): [string, string | string[] | undefined][] {
-  const { needs, settings, withdrawalNotice } = preset
+  const { needs } = preset
   return [
     ['kind', preset.kind],
-    ['upstream', `${preset.title}, ${preset.protocol === 'oidc' ? 'OpenID Connect' : 'OAuth 2.0'}`],
+    ['upstream', `${preset.title}, ${protocols[preset.protocol]}`],
     [
       'needs',
       [
-        `--client-id, ${preset.clientSecret === 'secret' ? 'a client secret' : 'a .p8 key as the client secret'}`,
+        ...(hasUpstream(preset.kind) ? [`--client-id, ${secretNames[preset.clientSecret]}`] : []),
         ...needs.map(({ option, where }) => `${option}: ${where}`),
       ],
     ],
     ['issuer', preset.issuer ?? undefined],
+    ...(hasUpstream(preset.kind) ? upstreamParts(preset) : []),
+    ['stated at', preset.documentation],
+  ]
+}
+
+function upstreamParts({
+  settings,
+  withdrawalNotice,
+  ...preset
+}: ReturnType<typeof presetOf>): [string, string | undefined][] {
+  return [
     ['scope', settings.scope],
     [
       'e-mail',
@@ -70,6 +84,5 @@ function partsOf(preset: ReturnType<typeof presetOf>): [string, string | string[
       preset.provesAfresh ? 'can be asked for anew' : 'cannot be asked for anew: no proof of a recent one',
     ],
     ['withdrawal', withdrawalNotice ? `tells it by ${noticed[withdrawalNotice]}` : undefined],
-    ['stated at', preset.documentation],
   ]
 }

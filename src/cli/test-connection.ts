@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { findConnection, openSecret } from '../connections/connection.ts'
 import { chainOf, messageOf } from '../connections/failure.ts'
+import { hasUpstream } from '../connections/kinds.ts'
 import { createOidcConnector } from '../connections/oidc.ts'
 import type { Connection } from '../connections/settings.ts'
 import { createOutbound } from '../http/outbound.ts'
@@ -22,7 +23,7 @@ export function testConnection(id: string, { json }: Json, surroundings: Surroun
     const checks = await runChecks(connection, context)
     const passed = checks.every(({ outcome }) => outcome !== 'fail')
     const { callbackUrl } = toView(connection, context.config.ISSUER)
-    const trial = passed ? await trialOf(connection, context) : undefined
+    const trial = passed && hasUpstream(connection.kind) ? await trialOf(connection, context) : undefined
     const lines = [
       table(
         ['outcome', 'check', 'found'],
@@ -37,7 +38,11 @@ export function testConnection(id: string, { json }: Json, surroundings: Surroun
             'are right, only a sign-in shows. Open this in a browser, once, within ten minutes; nothing is stored:',
             `  ${trial}`,
           ]
-        : ['Members cannot use this connection until what failed is put right.']),
+        : [
+            passed
+              ? 'Nothing stands in the way.'
+              : 'Members cannot use this connection until what failed is put right.',
+          ]),
     ]
     print(json, { id, passed, callbackUrl, checks, trialUrl: trial ?? null }, lines.join('\n'))
     if (!passed) process.exitCode = exitCode.refused
@@ -52,6 +57,8 @@ async function runChecks(connection: Connection, { config, sealer, now }: Contex
   const state = connection.disabledAt
     ? [warn('state', 'members cannot use it', `when it works: hitotsu connections enable ${connection.id}`)]
     : []
+  if (!hasUpstream(connection.kind))
+    return [...state, ok('upstream', 'none: a client of ours vouches for its accounts')]
   const keys = await sealer()
   try {
     openSecret(keys, connection)

@@ -3,6 +3,7 @@ import { recordEvent } from '../events/outbox.ts'
 import type { Sealer } from '../security/seal.ts'
 import type { Tx } from '../store/db.ts'
 import { newConnection, openSecret, secretContext, toConnection } from './connection.ts'
+import { hasUpstream } from './kinds.ts'
 import { type SettingFault, settingFaults } from './setting-faults.ts'
 import { type Connection, connectionSettings, said } from './settings.ts'
 
@@ -70,7 +71,7 @@ export function changeFaults(
   next: Changeable,
   { newSecret, inUse }: { newSecret: boolean; inUse: boolean },
 ): SettingFault[] {
-  const moved = addressesOf(current) !== addressesOf(next)
+  const moved = hasUpstream(current.kind) && addressesOf(current) !== addressesOf(next)
   const message = 'has to be given again, because an address or the client changes'
   return [
     ...((moved || current.clientId !== next.clientId) && !newSecret

@@ -11,7 +11,7 @@ import { environmentOf, hitotsu } from '../support/cli.ts'
 import { givenConnection, givenIdentity, givenMember } from '../support/given.ts'
 import { loginChannelId, startSimulator } from '../support/line-simulator.ts'
 import { visitor } from '../support/linking.ts'
-import { tryOut as tryInBrowser } from '../support/trials.ts'
+import { givenTrial, tryOut as tryInBrowser } from '../support/trials.ts'
 import { startUpstreamProvider } from '../support/upstream-provider.ts'
 
 let server: TestApp
@@ -463,6 +463,15 @@ describe('connections test', () => {
       ['discovery', 'ok'],
       ['endpoints', 'ok'],
     ])
+  })
+
+  test('a connection without an upstream has nobody to be sent to', async () => {
+    const { id } = await givenConnection(server, { kind: 'ticket', issuer: 'https://shop.example.com' })
+    const { status, stdout } = await connections(['test', id, '--json'])
+    expect(status).toBe(0)
+    expect(JSON.parse(stdout)).toMatchObject({ passed: true, trialUrl: null, checks: [{ name: 'upstream' }] })
+    const page = await visitor().open(givenTrial(server, id))
+    expect(page.status).toBe(410)
   })
 
   test('metadata at an address of its own has to be of the issuer', async () => {

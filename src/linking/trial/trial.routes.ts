@@ -1,6 +1,7 @@
 import Router from '@koa/router'
 import { z } from 'zod'
 import { findConnection, presentConnection } from '../../connections/connection.ts'
+import { hasUpstream } from '../../connections/kinds.ts'
 import { newAttempt, redirectUriOf } from '../../connections/pending-authorization.ts'
 import type { Connection } from '../../connections/settings.ts'
 import type { HttpContext, HttpState } from '../../http/context.ts'
@@ -67,6 +68,6 @@ async function open(
 ): Promise<{ ticket: TrialTicket; connection: Connection }> {
   const ticket = openTicket(sealer, sealed, ctx.state.now)
   const connection = ticket && (await findConnection(db, ticket.connectionId))
-  if (!ticket || !connection) throw new Problem('trial_over')
+  if (!ticket || !connection || !hasUpstream(connection.kind)) throw new Problem('trial_over')
   return { ticket, connection }
 }
