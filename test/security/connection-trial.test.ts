@@ -46,7 +46,10 @@ describe('a trial address', () => {
       () => givenTrial({ ...server, sealer: createSealer(['k'.repeat(32)]) }, 'club'),
     ],
     ['of a connection that does not exist', () => givenTrial(server, 'nowhere')],
-    ['that was altered', () => url.replace(/.$/, (last) => (last === 'A' ? 'B' : 'A'))],
+    [
+      'that was altered',
+      () => url.replace(/\.(.)([^.]*)$/, (_, first, rest) => `.${first === 'A' ? 'B' : 'A'}${rest}`),
+    ],
     [
       'whose ticket was sealed for something else',
       () =>

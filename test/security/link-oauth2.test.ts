@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { connectionSettings } from '../../src/connections/settings.ts'
 import type { Browser } from '../support/browser.ts'
-import { type GivenMember, givenMember } from '../support/given.ts'
+import { type GivenMember, givenConnection, givenMember } from '../support/given.ts'
 import { catchCallback, changesOf, pressLink, signInTo } from '../support/linking.ts'
-import type { OAuth2Server } from '../support/oauth2-server.ts'
-import { givenOAuth2, startLinkingApp } from '../support/upstreams.ts'
+import { type OAuth2Server, startOAuth2Server } from '../support/oauth2-server.ts'
+import { endpointsAt, givenOAuth2, startLinkingApp } from '../support/upstreams.ts'
 
 let server: Awaited<ReturnType<typeof startLinkingApp>>
 let club: OAuth2Server
@@ -150,6 +150,35 @@ describe('an upstream that answers', () => {
     expect(club.requests.map(({ path }) => path)).toEqual(['/authorize'])
     club.behavior.iss = club.origin
     expect((await pressLink(server, browser, 'club')).url.pathname).toMatch(/^\/link\//)
+  })
+
+  test('without an issuer where its metadata promises one (RFC 9207 section 2.4) gets no code from us', async () => {
+    const upstream = await startOAuth2Server({ id: 'hitotsu', secret: 'a secret of one test' })
+    server.privateHosts.push(new URL(upstream.origin).host)
+    const { authorization, token, userinfo } = endpointsAt(upstream.origin)
+    const metadata = {
+      issuer: upstream.origin,
+      authorization_endpoint: authorization,
+      token_endpoint: token,
+      response_types_supported: ['code'],
+      authorization_response_iss_parameter_supported: true,
+    }
+    upstream.behavior.answers = {
+      '/.well-known/oauth-authorization-server': (response) =>
+        response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(metadata)),
+    }
+    const claims = { subject: 'id', subjectType: 'text' as const }
+    await givenConnection(server, {
+      ...{ id: 'declared', kind: 'oauth2', issuer: upstream.origin },
+      settings: { endpoints: { userinfo }, claims },
+    })
+    const { result, rows } = await changesOf(server, () => pressLink(server, browser, 'declared'))
+    expect(result.html).toContain('We could not link')
+    expect(rows).toEqual({})
+    expect(upstream.requests.map(({ path }) => path)).not.toContain('/token')
+    upstream.behavior.iss = upstream.origin
+    expect((await pressLink(server, browser, 'declared')).url.pathname).toMatch(/^\/link\//)
+    await upstream.close()
   })
 
   test('with endpoints on a private network that is not listed is not asked', async () => {
