@@ -35,6 +35,8 @@ export async function followLinkRequest(
   ctx: HttpContext,
   interaction: Interaction,
 ): Promise<void> {
+  // Made part of another member meanwhile, say: the engine asks anew who it is.
+  if (!ctx.state.session) return seeOther(ctx, await submit(deps, ctx, {}))
   const wanted = wantedLink(ctx, interaction)
   const { uid } = interaction
   const stored = await deps.store.get(keyOf(uid))
