@@ -9,15 +9,10 @@ import { auditSink } from './events/audit.ts'
 import { type Dispatcher, type Sink, startDispatcher } from './events/dispatcher.ts'
 import type { SinkName } from './events/event.ts'
 import { apiRequests } from './http/api.ts'
-import type { HttpContext, HttpMiddleware, HttpState, Site } from './http/context.ts'
-import { toLocale } from './http/i18n.ts'
-import { localeCookie } from './http/locale.ts'
+import type { HttpMiddleware, HttpState, Site } from './http/context.ts'
 import { pinOrigin } from './http/origin.ts'
 import type { Outbound } from './http/outbound.ts'
-import { render } from './http/render.ts'
-import { returnTo } from './http/return-to.ts'
 import { forms, shell } from './http/shell.ts'
-import { seeOther } from './http/signed-in.ts'
 import { interactionRoutes } from './interaction/interaction.routes.ts'
 import { watchConsents } from './linking/consent/watch.ts'
 import { formAnswers } from './linking/form-answer.ts'
@@ -28,6 +23,7 @@ import { lineNoticeHandler } from './linking/messaging/line-notices.ts'
 import { messagingSink } from './linking/messaging/messaging-sink.ts'
 import { noticeSink } from './linking/notices/notice-sink.ts'
 import { linkingApi, linkingPages, outsideCalls } from './linking/pages.ts'
+import { securityEventHandler } from './linking/security-events/handle.ts'
 import { exchangeSubject } from './linking/token-exchange.ts'
 import { handOutTokens } from './linking/tokens/hand-out.ts'
 import { upstreamSink } from './linking/tokens/token-vault.ts'
@@ -39,9 +35,10 @@ import { type EmailCodes, emailCodes } from './members/email-code.ts'
 import { memberMail } from './members/mail.ts'
 import { apiAccess } from './oidc/api.ts'
 import { backchannelLogoutSink } from './oidc/backchannel-logout.ts'
-import { accountReturnPath, accountSignInUrl, accountSignOutUrl } from './oidc/clients/account-client.ts'
+import { accountSignInUrl } from './oidc/clients/account-client.ts'
 import type { EngineData } from './oidc/configuration.ts'
 import { type EngineHolder, startEngine } from './oidc/engine.ts'
+import { frontRoutes } from './oidc/front.routes.ts'
 import type { KeyPolicy } from './oidc/keys/plan.ts'
 import { machinesFirst, refuseOtherMethods } from './oidc/methods.ts'
 import { postRequests } from './oidc/post-requests.ts'
@@ -49,7 +46,6 @@ import { buildEngine, type EngineSurroundings } from './oidc/provider.ts'
 import { rememberRecent } from './oidc/recent.ts'
 import { serviceRoutes } from './oidc/services.routes.ts'
 import { type CurrentProvider, readSession } from './oidc/session.ts'
-import { Problem } from './problem.ts'
 import type { Random } from './security/random.ts'
 import { createSealer, type Sealer } from './security/seal.ts'
 import { openChanges } from './store/changes.ts'
@@ -110,7 +106,7 @@ export async function createApp(resources: Resources): Promise<App> {
   for (const middleware of [...forms(issuer), readSession(db, provider)]) ours.use(middleware)
   for (const page of pages) ours.use(page.routes())
   const api = apiRequests(linkingApi({ ...linking, access: apiAccess(provider, issuer) }))
-  const answers = [...outsideCalls({ db, store, sealer, random }), api, formAnswers(linking)]
+  const answers = [...outsideCalls({ ...linking, sealer }), api, formAnswers(linking)]
   serve(koa, engine, answers, ours)
   koa.on('error', (error) => log.error({ err: error }, 'request failed outside the shell'))
 
@@ -170,14 +166,20 @@ function openSinks(
   provider: CurrentProvider,
 ): Record<SinkName, Sink> {
   const { db, now, log, fetch } = resources
-  const { vault, connector } = linking
+  const { vault, connector, coolOffDays } = linking
   const { sealer } = vault
   const messaging = messagingDeps(resources, linking)
   return {
     audit: auditSink(db, now),
     mail: mailSink(resources, codes, sealer),
     upstream: upstreamSink(db, vault, connector, now),
-    notices: noticeSink({ db, sealer, now }, { line_webhook: lineNoticeHandler(messaging) }),
+    notices: noticeSink(
+      { db, sealer, now },
+      {
+        line_webhook: lineNoticeHandler(messaging),
+        security_event: securityEventHandler({ db, policy: { sealer, coolOffDays }, now }),
+      },
+    ),
     messaging: messagingSink(messaging),
     backchannel_logout: backchannelLogoutSink({ db, now, log, fetch, provider }),
   }
@@ -259,39 +261,4 @@ function mailSink({ config, db, store, log }: Resources, codes: EmailCodes, seal
     if (message) await send(message)
     await linkingMailSent(db, event)
   }
-}
-
-/** The front door, and what belongs to no feature. */
-function frontRoutes(issuer: string): Router<HttpState> {
-  const router = new Router<HttpState>()
-  const signInUrl = accountSignInUrl(issuer)
-  router.get('/', (ctx) => (ctx.state.session ? seeOther(ctx, '/account') : render(ctx, 'members/home')))
-  router.get('/sign-up', (ctx) =>
-    seeOther(ctx, ctx.state.session ? '/account' : `${signInUrl('/account')}&prompt=create`),
-  )
-  router.get(accountReturnPath, (ctx) => {
-    const { state, error } = ctx.query
-    if (error === 'temporarily_unavailable') throw new Problem('unavailable')
-    // Who cancels signing in to our own pages is back at the front door.
-    seeOther(ctx, error ? '/' : returnTo(typeof state === 'string' ? state : undefined, issuer, '/account'))
-  })
-  router.post('/account/sign-out', (ctx) => seeOther(ctx, accountSignOutUrl(issuer)))
-  router.post('/locale', (ctx) => chooseLocale(ctx, issuer))
-  return router
-}
-
-function chooseLocale(ctx: HttpContext, issuer: string): void {
-  const { to, return_to: back } = (ctx.request as { body?: Record<string, unknown> }).body ?? {}
-  const locale = toLocale(typeof to === 'string' ? to : undefined)
-  if (locale) {
-    const options = {
-      httpOnly: true,
-      sameSite: 'lax',
-      secure: issuer.startsWith('https:'),
-      signed: false,
-      maxAge: 31_536_000_000,
-    } as const
-    ctx.cookies.set(localeCookie, locale, options)
-  }
-  seeOther(ctx, returnTo(typeof back === 'string' ? back : undefined, issuer, '/'))
 }

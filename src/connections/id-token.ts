@@ -1,9 +1,9 @@
-import { createRemoteJWKSet, customFetch, decodeJwt, errors, type JWTPayload, jwtVerify } from 'jose'
-import type { Outbound } from '../http/outbound.ts'
+import { decodeJwt, errors, type JWTPayload, jwtVerify } from 'jose'
 import { digest } from '../security/digest.ts'
 import type { VerifiedIdentity } from './connector.ts'
 import { toIdentity } from './identity-claims.ts'
 import type { Connection } from './settings.ts'
+import { publishedAlgorithms, type UpstreamKeys } from './upstream-keys.ts'
 
 /** An ID token that did not come to us from the upstream but from an application, and is anybody's until it is verified. */
 export interface PresentedIdToken {
@@ -29,24 +29,8 @@ export type IdTokenFault = 'malformed' | 'signature' | 'iss' | 'aud' | 'exp' | '
 export const idTokenLifeSeconds = 600
 const clockToleranceSeconds = 30
 
-/**
- * Signed with a key that the upstream publishes. Never with a secret: who presents such a token to us may be anybody who
- * knows the upstream's client, and the algorithm is ours to say.
- */
-const algorithms = ['ES256', 'RS256', 'PS256', 'EdDSA', 'Ed25519']
-
 /** OpenID Connect Core 3.1.3.7, for tokens that applications present. */
-export function idTokenVerifier(fetch: Outbound, now: () => Date) {
-  const keySets = new Map<string, ReturnType<typeof createRemoteJWKSet>>()
-  const keysAt = (uri: string) => {
-    const known = keySets.get(uri)
-    if (known) return known
-    const keys = createRemoteJWKSet(new URL(uri), { [customFetch]: (url, init) => fetch(url, init) })
-    if (keySets.size >= maxKeySets) keySets.clear()
-    keySets.set(uri, keys)
-    return keys
-  }
-
+export function idTokenVerifier(keysAt: UpstreamKeys, now: () => Date) {
   return async (
     connection: Connection,
     jwksUri: string | undefined,
@@ -55,7 +39,7 @@ export function idTokenVerifier(fetch: Outbound, now: () => Date) {
     if (!jwksUri) throw new Error('the upstream publishes no keys')
     const audience = audiencesOf(connection)
     const rules = {
-      algorithms,
+      algorithms: publishedAlgorithms,
       issuer: connection.issuer,
       audience,
       currentDate: now(),
@@ -76,8 +60,6 @@ export function idTokenVerifier(fetch: Outbound, now: () => Date) {
     return { outcome: 'verified', identity: toIdentity(connection, payload), issuedAt, mark }
   }
 }
-
-const maxKeySets = 200
 
 /** OpenID Connect Core 3.1.3.7 (3): ourselves, as the upstream knows us, and the applications that share the connection. */
 export function audiencesOf({ clientId, settings }: Connection): string[] {

@@ -14,8 +14,14 @@ import { formAnswerToQuery, openFormAnswer } from './form-answer.ts'
 import { type IdTokenAnswer, idTokenVerifier, type PresentedIdToken } from './id-token.ts'
 import { plainName } from './identity-claims.ts'
 import { kindOf } from './kinds.ts'
+import {
+  type SecurityEventAnswer,
+  type SecurityEventForm,
+  securityEventVerifier,
+} from './security-event-token.ts'
 import type { Connection } from './settings.ts'
 import { endTokens, refreshTokens, toTokens } from './tokens.ts'
+import { upstreamKeys } from './upstream-keys.ts'
 
 /** Talks to upstreams as a client of theirs, by OpenID Connect or OAuth 2.0, for every connection of every kind. */
 export interface OidcConnector {
@@ -27,6 +33,12 @@ export interface OidcConnector {
   formToQuery(form: Record<string, unknown>): URLSearchParams
   /** Judges an ID token that an application got from the upstream by itself. @throws Problem upstream_unreachable */
   verifyIdToken(connection: Connection, presented: PresentedIdToken): Promise<IdTokenAnswer>
+  /** Judges a security event token that somebody posted. @throws Problem upstream_unreachable */
+  verifySecurityEvents(
+    connection: Connection,
+    token: string,
+    form: SecurityEventForm,
+  ): Promise<SecurityEventAnswer>
   /** New tokens for old. Rejects when the upstream could not be asked, or has not decided. */
   refresh(connection: Connection, tokens: UpstreamTokens & { refreshToken: string }): Promise<RefreshOutcome>
   /** Ends the tokens, and what they stand for, at the upstream. Rejects when it could not be told now. */
@@ -38,7 +50,9 @@ export interface OidcConnector {
 export function createOidcConnector(deps: ConfigurationDeps): OidcConnector {
   const { sealer, fetch, now } = deps
   const configurationOf = upstreamConfigurations(deps)
-  const verify = idTokenVerifier(fetch, now)
+  const keysAt = upstreamKeys(fetch)
+  const verify = idTokenVerifier(keysAt, now)
+  const verifyEvents = securityEventVerifier(keysAt, now)
 
   return {
     async authorizationUrl(connection, attempt) {
@@ -65,6 +79,17 @@ export function createOidcConnector(deps: ConfigurationDeps): OidcConnector {
       if (kindOf(connection.kind).protocol !== 'oidc') return { outcome: 'refused', fault: 'iss' }
       const configuration = await configurationOf(connection).catch(asProblem)
       return verify(connection, configuration.serverMetadata().jwks_uri, presented).catch(asProblem)
+    },
+    async verifySecurityEvents(connection, token, form) {
+      const { protocol, withdrawalNotice } = kindOf(connection.kind)
+      if (protocol !== 'oidc') return { outcome: 'refused', err: 'invalid_issuer' }
+      // Only Apple's come without a type that tells them from other tokens of the same issuer.
+      if ((form === 'apple') !== (withdrawalNotice === 'apple'))
+        return { outcome: 'refused', err: 'invalid_request' }
+      const configuration = await configurationOf(connection).catch(asProblem)
+      const { jwks_uri: jwksUri } = configuration.serverMetadata()
+      if (!jwksUri) return { outcome: 'refused', err: 'invalid_key' }
+      return verifyEvents(connection, jwksUri, token, form).catch(asProblem)
     },
     async refresh(connection, tokens) {
       return refreshTokens(await configurationOf(connection), tokens, now())

@@ -82,6 +82,13 @@ export interface EventData {
   'official_account.configured': { connectionId: string }
   'official_account.removed': { connectionId: string }
   'upstream.notified': { connectionId: string; noticeId: string }
+  /** `event` is the upstream's word for what happened to the account. */
+  'upstream.event_handled': {
+    connectionId: string
+    event: string
+    reactions: readonly string[]
+    identityId?: string
+  }
   'upstream_token.handed_out': { clientId: string; connectionId: string; identityId: string }
   'grant.given': { clientId: string; scopes: readonly string[] }
   'grant.revoked': { clientId: string }
@@ -111,6 +118,7 @@ export type SessionsEndedBecause =
   | 'member'
   | 'password_changed'
   | 'suspended'
+  | 'upstream'
   | 'connection_disabled'
   | 'absorbed'
   | 'restored'

@@ -15,6 +15,7 @@ import { lineWebhookRoutes, type WebhookDeps } from './messaging/webhook.routes.
 import { promptRoutes } from './prompts/prompt.routes.ts'
 import { promptScript } from './prompts/script.ts'
 import { linkListRoutes } from './relying-party/links.routes.ts'
+import { type SecurityEventDeps, securityEventRoutes } from './security-events/security-events.routes.ts'
 import { ticketRoutes } from './ticket/ticket.routes.ts'
 import { trialRoutes } from './trial/trial.routes.ts'
 import { unlinkRoutes } from './unlink/unlink.routes.ts'
@@ -45,6 +46,10 @@ export function linkingApi(deps: LinkDeps & { access: ApiAccess }): Router<HttpS
  * What others ask without a page of ours: upstreams call, no browser, proved by what they send with it; and pages of
  * relying parties load the prompt. Goes before everything that reads a cookie.
  */
-export function outsideCalls(deps: WebhookDeps): HttpMiddleware[] {
-  return [lineWebhookRoutes(deps).routes() as HttpMiddleware, promptScript(deps)]
+export function outsideCalls(deps: WebhookDeps & SecurityEventDeps): HttpMiddleware[] {
+  return [
+    lineWebhookRoutes(deps).routes() as HttpMiddleware,
+    securityEventRoutes(deps).routes() as HttpMiddleware,
+    promptScript(deps),
+  ]
 }
