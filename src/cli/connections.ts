@@ -8,6 +8,7 @@ import { addConnectionPresets } from './connection-presets.ts'
 import { addConnectionUpdate } from './connection-update.ts'
 import { type ConnectionView, connectionParts, toView } from './connection-view.ts'
 import { type Surroundings, withContext } from './context.ts'
+import { addMessaging } from './messaging.ts'
 import { details, moment, plain, print, table } from './output.ts'
 import { Refusal } from './refusal.ts'
 import { testConnection } from './test-connection.ts'
@@ -19,6 +20,7 @@ export function addConnections(program: Command, surroundings: Surroundings): vo
   addConnectionPresets(connections)
   addConnectionCreate(connections, surroundings)
   addConnectionUpdate(connections, surroundings)
+  addMessaging(connections, surroundings)
   addCommand(connections, 'list', 'List all connections.', [
     'hitotsu connections list',
     "hitotsu connections list --json | jq -r '.[].callbackUrl'",

@@ -81,3 +81,7 @@ export function openChannelSecret(
 }
 
 export const channelSecretContext = (connectionId: string) => `messaging channel secret ${connectionId}`
+
+/** Where LINE delivers what happens in the talk. */
+export const webhookUrlOf = (issuer: string, connectionId: string) =>
+  `${issuer}/connections/${connectionId}/line/webhook`
