@@ -18,6 +18,7 @@ import { watchConsents } from './linking/consent/watch.ts'
 import { formAnswers } from './linking/form-answer.ts'
 import type { LinkDeps } from './linking/link.routes.ts'
 import { linkingMail, linkingMailSent } from './linking/mail.ts'
+import { mergeMail } from './linking/merge/mail.ts'
 import type { MessagingDeps } from './linking/messaging/deps.ts'
 import { lineNoticeHandler } from './linking/messaging/line-notices.ts'
 import { messagingSink } from './linking/messaging/messaging-sink.ts'
@@ -98,7 +99,7 @@ export async function createApp(resources: Resources): Promise<App> {
   const pages = [
     frontRoutes(issuer),
     interactionRoutes({ ...linking, provider, codes, hasher, passwordMinLength }),
-    ...linkingPages(linking),
+    ...linkingPages({ ...linking, codes }),
     serviceRoutes({ db, signInUrl }),
     memberAccountRoutes({ db, store, hasher, signInUrl, passwordMinLength, recentSeconds }),
   ]
@@ -257,6 +258,7 @@ function mailSink({ config, db, store, log }: Resources, codes: EmailCodes, seal
   return async (event) => {
     const message =
       (await memberMail({ db, store, codes, issuer }, event)) ??
+      (await mergeMail({ db, issuer, codes }, event)) ??
       (await linkingMail({ db, issuer, sealer }, event))
     if (message) await send(message)
     await linkingMailSent(db, event)

@@ -14,6 +14,7 @@ import { addFunnel } from './funnel.ts'
 import { addKeys } from './keys.ts'
 import { addLinks } from './links.ts'
 import { addMembers } from './members.ts'
+import { addMerges } from './merges.ts'
 import { plain, print } from './output.ts'
 import { exitCode, Refusal } from './refusal.ts'
 import { addRegistrationTokens } from './registration-tokens.ts'
@@ -43,6 +44,7 @@ function createProgram(surroundings: Surroundings): Command {
   addConnections(program, surroundings)
   addConsents(program, surroundings)
   addMembers(program, surroundings)
+  addMerges(program, surroundings)
   addLinks(program, surroundings)
   addCampaigns(program, surroundings)
   addFunnel(program, surroundings)

@@ -84,6 +84,7 @@ async function showAccount({ db }: LinkDeps, ctx: HttpContext): Promise<void> {
         name: cards.find((card) => card.id === connectionId)?.name ?? shown.connection,
       })),
     rewards,
+    hasMerges: (await db.merge.count({ where: { survivorId: memberId } })) > 0,
     rewardNews: flash?.flash === 'linked' && about && (await rewardNews(db, memberId, about.id, locale)),
     ...flash,
   })

@@ -10,6 +10,7 @@ import { consentRoutes } from './consent/consents.routes.ts'
 import { invitationRoutes } from './invitation/invitation.routes.ts'
 import { type LinkDeps, linkRoutes } from './link.routes.ts'
 import { managementRoutes } from './management/links.routes.ts'
+import { type MergePageDeps, mergeRoutes } from './merge/merges.routes.ts'
 import { lineInvitationRoutes } from './messaging/invitation.routes.ts'
 import { lineWebhookRoutes, type WebhookDeps } from './messaging/webhook.routes.ts'
 import { promptRoutes } from './prompts/prompt.routes.ts'
@@ -21,7 +22,7 @@ import { trialRoutes } from './trial/trial.routes.ts'
 import { unlinkRoutes } from './unlink/unlink.routes.ts'
 
 /** Every page of linking that a browser may open. */
-export function linkingPages(deps: LinkDeps): Router<HttpState>[] {
+export function linkingPages(deps: LinkDeps & MergePageDeps): Router<HttpState>[] {
   return [
     linkingAccountRoutes(deps),
     lineInvitationRoutes(deps),
@@ -32,6 +33,7 @@ export function linkingPages(deps: LinkDeps): Router<HttpState>[] {
     callbackRoutes(deps),
     consentRoutes(deps),
     unlinkRoutes(deps),
+    mergeRoutes(deps),
     invitationRoutes(deps),
     promptRoutes(deps),
   ]
