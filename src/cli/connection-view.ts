@@ -1,6 +1,7 @@
 import { isDraft } from '../connections/connection.ts'
 import { kindOf } from '../connections/kinds.ts'
 import { redirectUriOf } from '../connections/pending-authorization.ts'
+import { eventsUrlOf } from '../connections/security-event-url.ts'
 import type { Connection } from '../connections/settings.ts'
 import { moment } from './output.ts'
 
@@ -15,6 +16,7 @@ export function toView(connection: Connection, issuer: string) {
     allowSignIn: connection.allowSignIn,
     settings: connection.settings,
     callbackUrl: redirectUriOf(issuer, connection.id),
+    eventsUrl: eventsUrlOf(issuer, connection),
     createdAt: connection.createdAt,
     disabledAt: connection.disabledAt,
   }
@@ -55,6 +57,7 @@ export function connectionParts({
       settings.disclosure === 'pairwise' ? 'a subject of its own for each relying party' : 'subject',
     ],
     ['callback URL', connection.callbackUrl],
+    ['events URL', connection.eventsUrl],
     ['stored', moment(connection.createdAt)],
     ['disabled', disabled(connection)],
   ]

@@ -101,7 +101,10 @@ describe('a token is refused', () => {
 
   test('RFC 8725 section 3.1: unsigned', async () => {
     const part = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url')
-    await expectRefused(`${part({ alg: 'none', typ: 'secevent+jwt' })}.${part(good())}.`, 'authentication_failed')
+    await expectRefused(
+      `${part({ alg: 'none', typ: 'secevent+jwt' })}.${part(good())}.`,
+      'authentication_failed',
+    )
   })
 
   test('signed with the secret we share', async () => {

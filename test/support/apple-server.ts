@@ -18,6 +18,8 @@ export interface AppleServer {
   asked: URLSearchParams
   /** What the browser posts to our callback once the member has agreed. */
   agree(user?: string): URLSearchParams
+  /** What Apple posts when something happened to an account. */
+  notify(claims: JWTPayload): Promise<string>
   close(): Promise<void>
 }
 
@@ -42,6 +44,12 @@ export async function startAppleServer(): Promise<AppleServer> {
       const code = randomUUID()
       codes.set(code, apple.asked)
       return new URLSearchParams({ code, state: apple.asked.get('state') ?? '', ...(user && { user }) })
+    },
+    async notify(claims) {
+      const signed = await new SignJWT({ iss: issuer, aud: appleClient.id, jti: randomUUID(), ...claims })
+        .setProtectedHeader({ alg: 'RS256', kid: 'apple' })
+        .sign(signing.privateKey)
+      return JSON.stringify({ payload: signed })
     },
     async close() {
       const closed = once(server, 'close')
