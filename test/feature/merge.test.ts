@@ -9,7 +9,7 @@ import {
   givenIdentity,
   givenMember,
 } from '../support/given.ts'
-import { changesOf } from '../support/linking.ts'
+import { changesOf, signInTo } from '../support/linking.ts'
 import { givenGrant, merge } from '../support/merging.ts'
 
 let server: TestApp
@@ -136,4 +136,19 @@ test('the password goes on where the survivor has none', async () => {
   expect(await server.db.passwordCredential.findUnique({ where: { memberId: survivor.id } })).toMatchObject({
     hash,
   })
+})
+
+test('two accounts of one connection may come together; each is unlinked by itself, and a third is refused', async () => {
+  const [survivor, absorbed] = await givenTwo()
+  const own = await givenIdentity(server, { memberId: survivor.id, connectionId: shop })
+  const came = await givenIdentity(server, { memberId: absorbed.id, connectionId: shop })
+  await merge(server, survivor, absorbed)
+  await expect(givenIdentity(server, { memberId: survivor.id, connectionId: shop })).rejects.toMatchObject({
+    code: 'already_linked',
+  })
+  const browser = await signInTo(server, survivor)
+  const form = await browser.open(`${server.issuer}/account/identities/${came.id}/unlink`)
+  await browser.submit(form, '/unlink')
+  const left = await server.db.federatedIdentity.findMany({ where: { memberId: survivor.id } })
+  expect(left.map(({ id }) => id)).toEqual([own.id])
 })

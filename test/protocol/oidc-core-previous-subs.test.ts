@@ -5,7 +5,7 @@ import { startTestApp, type TestApp } from '../support/app.ts'
 import { type Browser, openBrowser } from '../support/browser.ts'
 import { type GivenMember, givenClient, givenMember, givenResource } from '../support/given.ts'
 import { type LogoutReceiver, startLogoutReceiver } from '../support/logout-receiver.ts'
-import { merge } from '../support/merging.ts'
+import { merge, undo } from '../support/merging.ts'
 import { post } from '../support/post.ts'
 import { authorize, begin, type RelyingParty, relyingParty, signIn } from '../support/relying-party.ts'
 
@@ -246,5 +246,50 @@ describe('a client that did not know the absorbed member', () => {
     expect((await silently(party, browser, wanting(survivor.id))).url.searchParams.get('error')).toBe(
       'login_required',
     )
+  })
+})
+
+describe('once a merge is undone', () => {
+  test('what was given under the absorbed sub ends under it, and each has their own again (section 12.2)', async () => {
+    const [survivor, absorbed] = await givenTwo()
+    const party = await givenParty({ metadata: { backchannel_logout_uri: receiver.uri('undone') } })
+    await toldOf(party, absorbed)
+    const done = await merge(server, survivor, absorbed)
+    const { claims, refreshed } = await toldOf(party, survivor)
+    expect(claims.sub).toBe(absorbed.id)
+    await server.app.dispatcher.drain()
+    const before = receiver.at('undone').length
+
+    server.advance(2)
+    await undo(server, done)
+    await server.app.dispatcher.drain()
+    expect(
+      receiver
+        .at('undone')
+        .slice(before)
+        .map(({ claims: { sub } }) => sub),
+    ).toEqual([absorbed.id])
+    await expect(oidc.refreshTokenGrant(party.config, refreshed.refresh_token ?? '')).rejects.toMatchObject({
+      error: 'invalid_grant',
+    })
+    expect(await oidc.tokenIntrospection(party.config, refreshed.access_token)).toMatchObject({
+      active: false,
+    })
+    expect((await toldOf(party, absorbed)).claims.sub).toBe(absorbed.id)
+    const own = await toldOf(party, survivor)
+    expect(own.claims.sub).toBe(survivor.id)
+    expect(JSON.stringify([own.claims, own.userinfo])).not.toContain(absorbed.id)
+  })
+
+  test('the survivor is asked anew for what the absorbed member had allowed', async () => {
+    const [survivor, absorbed] = await givenTwo()
+    const party = await givenParty()
+    await toldOf(party, absorbed)
+    await undo(server, await merge(server, survivor, absorbed))
+    server.advance(2)
+    const browser = openBrowser()
+    await signIn(await givenParty({ firstParty: true }), browser, survivor)
+    const { url } = await silently(party, browser)
+    expect(url.searchParams.get('error')).toBe('consent_required')
   })
 })
