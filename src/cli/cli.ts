@@ -16,6 +16,7 @@ import { addLinks } from './links.ts'
 import { addMembers } from './members.ts'
 import { addMerges } from './merges.ts'
 import { plain, print } from './output.ts'
+import { addPrompts } from './prompts.ts'
 import { exitCode, Refusal } from './refusal.ts'
 import { addRegistrationTokens } from './registration-tokens.ts'
 import { addResources } from './resources.ts'
@@ -47,6 +48,7 @@ function createProgram(surroundings: Surroundings): Command {
   addMerges(program, surroundings)
   addLinks(program, surroundings)
   addCampaigns(program, surroundings)
+  addPrompts(program, surroundings)
   addFunnel(program, surroundings)
   addConflicts(program, surroundings)
   addResources(program, surroundings)

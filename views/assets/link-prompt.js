@@ -55,7 +55,7 @@
     '--ground:#19212c;--ink:#edf0f5;--soft:#abb5c3;--rule:#77839a;--act:#a8c3f5;--on:#0d1a31;--focus:#8db5ff'
   const isDark = theme === 'dark' ? 'all' : '(prefers-color-scheme: dark)'
   sheet.replaceSync(`
-    :host{all:initial;display:block}
+    :host{all:initial;display:block;margin:16px 0}
     section{--ground:#fff;--ink:#1a2331;--soft:#525d6c;--rule:#827c70;--act:#233f73;--on:#fff;--focus:#1d5fd1;
       box-sizing:border-box;display:flex;flex-wrap:wrap;align-items:center;gap:8px 16px;padding:12px 16px;
       border:1px solid var(--rule);border-radius:12px;background:var(--ground);color:var(--ink);

@@ -3,9 +3,14 @@ import { type Html, html } from '../html.ts'
 import { formatTime } from './language.ts'
 import { type Frame, sendPage } from './layout.ts'
 import { type LinkedAccount, linkedAccountsOf } from './linked-accounts.ts'
-import type { SignedIn } from './relying-party.ts'
+import type { RelyingParty, SignedIn } from './relying-party.ts'
 
-export function sendAccount(ctx: Context, frame: Frame, signedIn: SignedIn): void {
+export function sendAccount(
+  ctx: Context,
+  frame: Frame,
+  signedIn: SignedIn,
+  relyingParty: RelyingParty,
+): void {
   const { text, language } = frame
   const name = claimText(signedIn, 'name')
   const body = html`<h1>${name ? `${text.hello}${name}` : text.helloAnonymous}</h1>
@@ -16,6 +21,7 @@ export function sendAccount(ctx: Context, frame: Frame, signedIn: SignedIn): voi
         <div><dt>${text.email}</dt><dd>${claimText(signedIn, 'email') ?? text.unknown}</dd></div>
       </dl>
     </section>
+    ${linkPrompt(frame, signedIn, relyingParty)}
     <section class="panel" aria-labelledby="linked">
       <div class="panel-head">
         <h2 id="linked">${text.linkedTitle}</h2>
@@ -37,6 +43,14 @@ export function sendAccount(ctx: Context, frame: Frame, signedIn: SignedIn): voi
       </div>
     </section>`
   sendPage(ctx, frame, text.myPage, body, 'wide')
+}
+
+/** The issuer's banner; it knows nobody who looks at this page, so what the store was told goes with it. */
+function linkPrompt({ text }: Frame, signedIn: SignedIn, { linkPromptUrl }: RelyingParty): Html {
+  const linked = linkedAccountsOf(signedIn).map(({ connection }) => connection)
+  const isLinked = linked.includes('line')
+  return html`<script src="${linkPromptUrl('link-prompt.js', 'line')}" data-linked="${linked.join(' ')}" data-return="/account" async></script>
+    ${!isLinked && html`<noscript><p class="ways"><a class="button" href="${linkPromptUrl('prompt', 'line', '/account')}">${text.linkLine}</a></p></noscript>`}`
 }
 
 /** Userinfo is fresher than the ID token, so it is asked first. */

@@ -4,9 +4,11 @@ import { frameOf, sendNotice } from './layout.ts'
 
 /**
  * What holds for every request: it names our host, no other site presses our buttons, and nothing but
- * our own stylesheet and pictures loads.
+ * our own stylesheet and pictures, and the issuer's prompt to link, loads.
  */
-export function createGuard(url: URL): Middleware {
+export function createGuard(url: URL, issuer: string): Middleware {
+  // The prompt to link is the issuer's: its script, and telling it that it was shown.
+  const prompt = new URL(issuer).origin
   return async (ctx: Context, next: Next) => {
     // The engine builds its endpoints from the Host header, so a foreign one must not reach it.
     if (ctx.host !== url.host) return redirectHome(ctx, url)
@@ -17,7 +19,7 @@ export function createGuard(url: URL): Middleware {
     // script-src is there because the engine adds the hash of its one script, on its sign-out page, to it.
     ctx.set(
       'Content-Security-Policy',
-      "default-src 'none'; style-src 'self'; img-src 'self'; script-src 'self'; base-uri 'none'; frame-ancestors 'none'",
+      `default-src 'none'; style-src 'self'; img-src 'self'; script-src 'self' ${prompt}; connect-src ${prompt}; base-uri 'none'; frame-ancestors 'none'`,
     )
     await next()
   }

@@ -31,6 +31,8 @@ export interface RelyingParty {
   refresh(signedIn: SignedIn): Promise<SignedIn>
   /** Undefined when the issuer offers no sign-out of its own. */
   endSessionUrl(signedIn: SignedIn): Promise<URL | undefined>
+  /** The issuer's prompt to link an account: its script, or with `prompt` the page of the same. */
+  linkPromptUrl(name: 'link-prompt.js' | 'prompt', connection: string, returnTo?: string): string
 }
 
 const scope = 'openid profile email offline_access linked_accounts'
@@ -41,6 +43,11 @@ export function createRelyingParty(settings: RelyingPartySettings, now: () => Da
   const connect = connectLazily(settings)
 
   return {
+    linkPromptUrl(name, connection, returnTo) {
+      const query = new URLSearchParams({ client: settings.clientId, connection })
+      if (returnTo) query.set('return_to', new URL(returnTo, settings.redirectUri).href)
+      return `${settings.issuer}/${name}?${query}`
+    },
     async begin(returnTo) {
       const config = await connect()
       const pending = {

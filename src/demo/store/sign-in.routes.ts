@@ -56,7 +56,7 @@ function addAccount(router: Router, { relyingParty, sessions }: Parts): void {
   router.get('/account', (ctx) => {
     const session = sessions.read(ctx)
     if (!session.signedIn) return ctx.redirect('/sign-in')
-    sendAccount(ctx, frameOf(ctx, session), session.signedIn)
+    sendAccount(ctx, frameOf(ctx, session), session.signedIn, relyingParty)
   })
 
   router.post('/account/refresh', (ctx) => {

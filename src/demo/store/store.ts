@@ -76,7 +76,7 @@ function createStoreApp(
   const sessions = createSessions()
 
   const app = new Koa()
-  app.use(createGuard(new URL(url)))
+  app.use(createGuard(new URL(url), options.issuer))
   app.use(mountUpstream(upstream))
   app.use(friendlyErrors)
   app.use(bodyParser({ enableTypes: ['form'] }))

@@ -55,6 +55,7 @@ export const en = {
   sourceIdToken: 'ID token',
   sourceUserinfo: 'Userinfo',
   unknown: '—',
+  linkLine: 'Link your LINE account',
   refresh: 'Refresh',
   refreshedAt: 'As of',
   allClaims: 'All claims, as received',

@@ -56,6 +56,7 @@ export const ja: Text = {
   sourceIdToken: 'IDトークン',
   sourceUserinfo: 'UserInfo',
   unknown: '—',
+  linkLine: 'LINEのアカウントを連携する',
   refresh: '最新の情報にする',
   refreshedAt: '取得日時',
   allClaims: '受け取ったクレームをすべて見る',
