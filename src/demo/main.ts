@@ -9,7 +9,7 @@ const welcome = ({ hitotsu, line, store, inbox }: DemoWorld) => `
 
     Hitotsu          ${hitotsu.url}
     Demo Store       ${store.url}    a shop that signs its members in with Hitotsu, and has accounts of its own
-    LINE simulator   ${line.url}
+    LINE simulator   ${line.url}    on each phone, the talk with the official account
     Mail inbox       ${inbox.url}    what was sent
 
     Member           ${demoMember.email}
@@ -18,6 +18,8 @@ const welcome = ({ hitotsu, line, store, inbox }: DemoWorld) => `
   Start at ${hitotsu.url}/account, sign in, and press "link" beside LINE and beside the Demo Store.
   (The store's own account: ${demoEmails[0]} with the password ${demoPassword}.)
   Then open ${store.url}, sign in with the member ID, and look at My page: the store sees both links.
+
+  Or link from LINE: at ${line.url}/phone choose a person, add the account as a friend, and press the button that comes.
 
   Ctrl-C stops everything. What you do is kept in the data folder.
 `

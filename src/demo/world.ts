@@ -8,6 +8,7 @@ import { openDb } from '../store/db.ts'
 import { type Inbox, startInbox } from './inbox/inbox.ts'
 import { defaultSeed } from './line/seed.ts'
 import { type LineSimulator, startLineSimulator } from './line/server.ts'
+import { seedOfficialAccount } from './official-account.ts'
 import { lineConnectionId, seedDemo, storeClientId, storeConnectionId } from './seed.ts'
 import { type Store, startStore } from './store/store.ts'
 
@@ -41,10 +42,7 @@ export async function startDemo({ port, env }: DemoOptions): Promise<DemoWorld> 
   }
   const config = readConfig(settings)
   const kept = (name: string) => join(config.DATA_FOLDER, 'demo', name)
-  const lineSeed = defaultSeed([redirectUriOf(issuer, lineConnectionId)])
-  const channel = lineSeed.channels?.find(({ kind }) => kind === 'login')
-  if (!channel) throw new Error('the LINE simulator has a Login channel')
-  channel.name = 'Hitotsu'
+  const { lineSeed, login, messaging } = lineSide(issuer)
   // Both sides must know it at every start, and the store keeps no secret of ours: it follows from this machine's keys.
   const upstreamSecret = keyedDigest(config.SECRET_KEYS[0] ?? '', 'demo', upstreamClientId)
 
@@ -61,13 +59,16 @@ export async function startDemo({ port, env }: DemoOptions): Promise<DemoWorld> 
     closers.push(() => hitotsu.stop())
 
     const db = openDb(hitotsu.databaseUrl, 2)
-    const clientSecret = await seedDemo(
-      { db, random: systemRandom, sealer: createSealer(config.SECRET_KEYS), now: new Date() },
-      {
-        line: { issuer: line.url, channelId: channel.id, channelSecret: channel.secret },
-        store: { issuer: at(2), clientId: upstreamClientId, clientSecret: upstreamSecret },
-      },
-    ).finally(() => db.$disconnect())
+    closers.push(() => db.$disconnect())
+    const seeding = { db, random: systemRandom, sealer: createSealer(config.SECRET_KEYS), now: new Date() }
+    const clientSecret = await seedDemo(seeding, {
+      line: { issuer: line.url, channelId: login.id, channelSecret: login.secret },
+      store: { issuer: at(2), clientId: upstreamClientId, clientSecret: upstreamSecret },
+    })
+    await seedOfficialAccount(seeding, {
+      ...{ issuer, lineUrl: line.url, connectionId: lineConnectionId },
+      ...{ channelId: messaging.id, channelSecret: messaging.secret },
+    })
     const store = await startStore({
       port: port + 2,
       publicUrl: at(2),
@@ -87,4 +88,16 @@ export async function startDemo({ port, env }: DemoOptions): Promise<DemoWorld> 
     await stop()
     throw error
   }
+}
+
+/** What the simulator starts with: both channels carry our name. */
+function lineSide(issuer: string) {
+  const lineSeed = defaultSeed([redirectUriOf(issuer, lineConnectionId)])
+  const channel = (kind: 'login' | 'messaging') => {
+    const found = lineSeed.channels?.find((one) => one.kind === kind)
+    if (!found) throw new Error(`the LINE simulator has a ${kind} channel`)
+    found.name = 'Hitotsu'
+    return found
+  }
+  return { lineSeed, login: channel('login'), messaging: channel('messaging') }
 }

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { expect, vi } from 'vitest'
 import { userIdOf } from '../../src/demo/line/simulator.ts'
 import type { Person as LinePerson } from '../../src/demo/line/state.ts'
 import type { Visitor } from '../support/chromium.ts'
@@ -31,4 +32,27 @@ export async function allowAtLine(visitor: Visitor): Promise<void> {
 
 export async function cancelAtLine(visitor: Visitor): Promise<void> {
   await visitor.press(visitor.page.locator('button[name=decision][value=cancel]'))
+}
+
+/** This person's LINE app, as a page. */
+export async function openPhone(visitor: Visitor, world: World, { id }: LinePerson): Promise<void> {
+  await visitor.open(`${world.line.url}/phone/${id}`)
+}
+
+/** Messages come beside the page: it is looked at again until this has come. */
+export async function waitInTalk({ page }: Visitor, words: string): Promise<void> {
+  await vi.waitFor(
+    async () => {
+      await page.reload()
+      expect(await page.locator('.bubble').allInnerTexts()).toEqual(
+        expect.arrayContaining([expect.stringContaining(words)]),
+      )
+    },
+    { timeout: 15_000, interval: 300 },
+  )
+}
+
+/** The LINE app asks whose phone this is. */
+export async function confirmAtLine(visitor: Visitor, { id }: LinePerson): Promise<void> {
+  await visitor.press(visitor.page.locator(`button[name=person][value=${id}]`))
 }

@@ -65,6 +65,7 @@ ${talk(sim, own, person, channel)}
 <label>${own.say}<input type="text" name="text" maxlength="5000" autocomplete="off" required></label>
 <button>${own.send}</button>
 </form>
+<p><a href="/phone/${person.id}">${own.refresh}</a></p>
 ${menu(sim, own, person, channel)}
 ${change('blocked', own.block)}`
 }
@@ -89,7 +90,13 @@ function menu(sim: Simulator, own: PhoneTexts, person: Person, channel: Messagin
   return (
     richMenu &&
     html`<h3>${own.menu}: ${String(richMenu.definition.chatBarText)}</h3>
-${linksIn(richMenu.definition)}`
+${sayingsIn(richMenu.definition).map(
+  ({ label, text }) => html`<form method="post" action="/phone/${person.id}/say">
+<input type="hidden" name="channelId" value="${channel.id}">
+<button name="text" value="${text}">${label}</button>
+</form>
+`,
+)}${linksIn(richMenu.definition)}`
   )
 }
 
@@ -107,4 +114,13 @@ function linksIn(value: unknown): Html[] {
   if (type !== 'uri' || typeof uri !== 'string') return Object.values(rest).flatMap(linksIn)
   if (!/^https?:\/\//.test(uri)) return []
   return [html`<a class="button" href="${uri}">${typeof label === 'string' ? label : uri}</a>`]
+}
+
+/** What the areas of a menu say for whoever presses them. */
+function sayingsIn(value: unknown): { label: string; text: string }[] {
+  if (Array.isArray(value)) return value.flatMap(sayingsIn)
+  if (typeof value !== 'object' || value === null) return []
+  const { type, text, label, ...rest } = value as Record<string, unknown>
+  if (type !== 'message' || typeof text !== 'string') return Object.values(rest).flatMap(sayingsIn)
+  return [{ text, label: typeof label === 'string' ? label : text }]
 }
