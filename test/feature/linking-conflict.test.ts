@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { Browser, Page } from '../support/browser.ts'
 import { type GivenMember, givenIdentity, givenMember } from '../support/given.ts'
-import { changesOf, pressLink, signInTo, typesOf } from '../support/linking.ts'
+import { changesOf, pressLink, signInTo, typesOf, visitor } from '../support/linking.ts'
 import type { UpstreamProvider } from '../support/upstream-provider.ts'
 import { givenUpstream, startLinkingApp } from '../support/upstreams.ts'
 
@@ -164,3 +164,49 @@ async function beginLinkAnyway(browser: Browser, account: Page): Promise<Page> {
   const html = account.html.replace('/connections/other/link"', '/connections/upstream/link"')
   return browser.submit({ ...account, html }, '/connections/upstream/link')
 }
+
+describe('a sign-in that comes upon an account of another member', () => {
+  /** A member on the way in through an unknown account, which is another's by the time they agree. */
+  async function beOvertaken() {
+    const [owner, member] = [await givenMember(server), await givenMember(server)]
+    upstream.behavior.claims = { name: 'Hanako', email: member.email }
+    const browser = visitor()
+    const form = await browser.open(`${server.issuer}/account`)
+    const signIn = await browser.submit(form, '/connections/upstream')
+    const { email, password } = member
+    const page = await browser.submit(signIn, '/sign-in', { email, password })
+    upstream.behavior.claims = {}
+    const { subject } = upstream.behavior
+    await givenIdentity(server, { memberId: owner.id, connectionId: 'upstream', subject })
+    return { owner, member, browser, page: await browser.submit(page, '/agree') }
+  }
+
+  test('goes on without the account when it is left there', async () => {
+    const { member, browser, page } = await beOvertaken()
+    expect(page.status).toBe(409)
+    const account = await browser.submit(page, '/keep')
+    expect(account.url.pathname).toBe('/account')
+    expect(account.html.replace(/<[^>]+>/g, '')).toContain(member.id)
+  })
+
+  test('goes on with it when it is moved', async () => {
+    const { member, browser, page } = await beOvertaken()
+    const account = await browser.submit(
+      await browser.open(`${page.url.href.replace('/agree', '')}/move`),
+      '/move',
+    )
+    expect(account.url.pathname).toBe('/account')
+    const held = await server.db.federatedIdentity.findFirst({ where: { memberId: member.id } })
+    expect(held?.subject).toBe(upstream.behavior.subject)
+  })
+
+  test('begins anew when who was signing in has become part of the other', async () => {
+    const { owner, browser, page } = await beOvertaken()
+    const merge = await browser.open(`${page.url.href.replace('/agree', '')}/merge?survivor=owner`)
+    const again = await browser.submit(merge, '/merge')
+    expect(again.url.pathname).toMatch(/\/sign-in$/)
+    const { email, password } = owner
+    const account = await browser.submit(again, '/sign-in', { email, password })
+    expect(account.url.pathname).toBe('/account')
+  })
+})
