@@ -1,8 +1,9 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { disableConnection, enableConnection } from '../../src/connections/connection.ts'
 import type { LineSimulator } from '../../src/demo/line/server.ts'
 import { keepInvitation } from '../../src/linking/messaging/invitation.ts'
 import { markNeedsRelink } from '../../src/linking/unlink/needs-relink.ts'
-import { openDb } from '../../src/store/db.ts'
+import { inTransaction, openDb } from '../../src/store/db.ts'
 import { createLogger } from '../../src/telemetry/logger.ts'
 import { type GivenMember, givenIdentity, givenMember } from '../support/given.ts'
 import { botChannelId } from '../support/line-simulator.ts'
@@ -230,6 +231,20 @@ describe('a member links from the talk', () => {
     expect(typesOf({ result, ...changes })).toEqual(['link.declined', 'upstream.notified', 'link.refused'])
     expect(await linkOf(member.id)).toBeNull()
   })
+})
+
+test('a connection that is disabled while LINE is asked links nobody, and says so', async () => {
+  const { member, dialog } = await agreed()
+  const before = heard(line, user).length
+  await inTransaction(server.db, (tx) => disableConnection(tx, 'line', server.now()))
+  confirmAtLine(line, user, dialog)
+  await settle(server, line)
+  expect(await linkOf(member.id)).toBeNull()
+  const said = { kind: 'reply', text: expect.stringContaining('連携できませんでした') }
+  expect(heard(line, user).slice(before)).toMatchObject([said])
+  expect(menuOf(line, user)).not.toBe(menus.linkedMenu)
+  await inTransaction(server.db, (tx) => enableConnection(tx, 'line', server.now()))
+  expect((await linked()).member).toBeDefined()
 })
 
 describe('what is delivered again', () => {

@@ -119,6 +119,18 @@ describe('an OAuth 2.0 upstream', () => {
   })
 })
 
+test('an upstream that cannot ask anew does not prove whose account is wanted by two members', async () => {
+  const card = await givenOAuth2(server, { id: 'card', allowSignIn: false })
+  await linkThrough(server, browser, 'card')
+  const claimant = await signInTo(server, await givenMember(server))
+  const { url } = await pressLink(server, claimant, 'card')
+  const page = await claimant.open(`${server.issuer}${url.pathname}/owner`)
+  await card.close()
+  expect(page.status).toBe(200)
+  expect(page.html).toContain('name="password"')
+  expect(page.html).not.toContain('owner/connections/club')
+})
+
 describe('upstream tokens', () => {
   test('are kept with when they run out', async () => {
     await linkThrough(server, browser, 'club')

@@ -96,6 +96,7 @@ describe('a trial address', () => {
     const page = await stranger.open(url)
     const callback = await catchAnswer()
     expect((await stranger.submit(page, '/connection-trial')).status).toBe(403)
+    expect(club.requests.map(({ path }) => path)).toEqual(['/authorize'])
     const taken = await changesOf(server, () => stranger.open(callback))
     expect(taken.result.status).toBe(403)
     expect(taken).toMatchObject({ rows: {}, events: [] })

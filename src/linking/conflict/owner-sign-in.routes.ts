@@ -1,6 +1,7 @@
 import Router from '@koa/router'
 import { z } from 'zod'
 import { getUsableConnection, listConnections, presentConnection } from '../../connections/connection.ts'
+import { provesAfresh } from '../../connections/kinds.ts'
 import type { HttpContext, HttpState } from '../../http/context.ts'
 import { queryParameter, readForm } from '../../http/input.ts'
 import { sourceOf } from '../../http/rate-limit.ts'
@@ -21,7 +22,7 @@ const credentials = z.object({
 
 /**
  * Signing in to the member who holds the account, for one conflict and nothing else: no session begins and the
- * claimant's goes on. Every connection that signs in is offered, so that nothing is learned of the owner's.
+ * claimant's goes on. Every connection that signs in and can ask anew is offered, so that nothing is learned of the owner's.
  */
 export function ownerSignInRoutes(deps: ConflictDeps): Router<HttpState> {
   const router = new Router<HttpState>({ prefix: '/link/:id/owner' })
@@ -55,7 +56,7 @@ interface Again {
 async function showSignIn(deps: ConflictDeps, visit: Visit, again: Again = {}): Promise<void> {
   const { ctx, transaction, situation } = visit
   const connections = (await listConnections(deps.db, { withDisabled: false })).filter(
-    ({ allowSignIn }) => allowSignIn,
+    (connection) => connection.allowSignIn && provesAfresh(connection),
   )
   const shown = connections.map((connection) => presentConnection(connection, ctx.state.locale))
   render(ctx, 'linking/owner-sign-in', {
@@ -98,7 +99,7 @@ async function signIn(deps: ConflictDeps, visit: Visit): Promise<void> {
 }
 
 async function leaveFor(deps: ConflictDeps, { ctx, transaction }: Visit, id: string): Promise<void> {
-  const { id: connectionId, allowSignIn } = await getUsableConnection(deps.db, id)
-  if (!allowSignIn) throw new Problem('connection_unavailable')
-  await sendToUpstream(deps, ctx, transaction, { connectionId, step: ownerStep })
+  const connection = await getUsableConnection(deps.db, id)
+  if (!connection.allowSignIn || !provesAfresh(connection)) throw new Problem('connection_unavailable')
+  await sendToUpstream(deps, ctx, transaction, { connectionId: connection.id, step: ownerStep })
 }
