@@ -144,7 +144,10 @@ async function finish(deps: InteractionDeps, ctx: HttpContext, interaction: Inte
   const { memberId, amr, at } = flow.signIn
   const login = { accountId: memberId, amr: [...amr], acr: acrOf(flow.signIn), ts: at, remember: true }
   const made = await linkMadeMeanwhile(deps, interaction, memberId)
-  const result = { login, ...made, ...(details.prompt.name === 'create' && { create: {} }) }
+  // What another member has agreed to in this authorization is not this one's.
+  const isAnother = details.session?.accountId !== memberId
+  const forgotten = isAnother ? { consent: undefined, link: undefined } : {}
+  const result = { login, ...forgotten, ...made, ...(details.prompt.name === 'create' && { create: {} }) }
   const begins = await recordSignIn(deps.db, flow.signIn, String(details.params.client_id), ctx.state.now)
   await forgetFlow(deps.store, uid)
   // Void by now: whoever it is proves it anew.

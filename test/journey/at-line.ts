@@ -26,6 +26,11 @@ export async function signInAtLine(visitor: Visitor, { name }: LinePerson): Prom
   await visitor.press(visitor.page.getByRole('button', { name }))
 }
 
+/** Who is signed in at LINE is asked whether to go on as that person; what was allowed before is not asked again. */
+export async function continueAtLine(visitor: Visitor): Promise<void> {
+  await visitor.press(visitor.page.locator('button.main'))
+}
+
 export async function allowAtLine(visitor: Visitor): Promise<void> {
   await visitor.press(visitor.page.locator('button[name=decision][value=allow]'))
 }

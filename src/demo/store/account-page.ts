@@ -5,6 +5,9 @@ import { type Frame, sendPage } from './layout.ts'
 import { type LinkedAccount, linkedAccountsOf } from './linked-accounts.ts'
 import type { RelyingParty, SignedIn } from './relying-party.ts'
 
+/** The connection of the issuer's that this shop would like its customers to link. */
+export const lineConnection = 'line'
+
 export function sendAccount(
   ctx: Context,
   frame: Frame,
@@ -13,7 +16,9 @@ export function sendAccount(
 ): void {
   const { text, language } = frame
   const name = claimText(signedIn, 'name')
+  const accounts = linkedAccountsOf(signedIn)
   const body = html`<h1>${name ? `${text.hello}${name}` : text.helloAnonymous}</h1>
+    ${linkResult(frame, signedIn.idTokenClaims.link_result)}
     <section class="panel">
       <dl class="facts">
         <div><dt>${text.memberId}</dt><dd><code>${signedIn.subject}</code></dd></div>
@@ -28,7 +33,8 @@ export function sendAccount(
         <form method="post" action="/account/refresh"><button type="submit" class="quiet">${text.refresh}</button></form>
       </div>
       <p class="soft">${text.linkedText}</p>
-      ${linkedTable(frame, linkedAccountsOf(signedIn))}
+      ${linkedTable(frame, accounts)}
+      ${accounts.some(({ connection }) => connection === lineConnection) ? '' : linkLine(frame)}
       <p class="soft">${text.refreshedAt}: <time datetime="${signedIn.refreshedAt.toISOString()}">${formatTime(language, signedIn.refreshedAt)}</time></p>
       <details><summary>${text.allClaims}</summary>
         <h3>${text.sourceIdToken}</h3>${json(text.sourceIdToken, signedIn.idTokenClaims)}
@@ -51,6 +57,17 @@ function linkPrompt({ text }: Frame, signedIn: SignedIn, { linkPromptUrl }: Rely
   const isLinked = linked.includes('line')
   return html`<script src="${linkPromptUrl('link-prompt.js', 'line')}" data-linked="${linked.join(' ')}" data-return="/account" async></script>
     ${!isLinked && html`<noscript><p class="ways"><a class="button" href="${linkPromptUrl('prompt', 'line', '/account')}">${text.linkLine}</a></p></noscript>`}`
+}
+
+/** How the link ended that this shop asked for, in the ID token that answered it. */
+function linkResult({ text }: Frame, result: unknown): Html | string {
+  if (typeof result !== 'string') return ''
+  const words = text.linkResults[result as keyof typeof text.linkResults] ?? text.linkResults.failed
+  return html`<p class="panel" role="status">${words}</p>`
+}
+
+function linkLine({ text }: Frame): Html {
+  return html`<form method="post" action="/account/link-line"><button type="submit" class="quiet">${text.linkFromHere}</button></form>`
 }
 
 /** Userinfo is fresher than the ID token, so it is asked first. */

@@ -25,7 +25,8 @@ export interface SignedIn {
 }
 
 export interface RelyingParty {
-  begin(returnTo: string): Promise<{ url: URL; pending: PendingSignIn }>
+  /** `link` names a connection of the issuer's that the member is to link on the way. */
+  begin(returnTo: string, link?: string): Promise<{ url: URL; pending: PendingSignIn }>
   /** Throws what openid-client throws; `explainFailure` turns it into words. */
   complete(callbackUrl: URL, pending: PendingSignIn): Promise<SignedIn>
   refresh(signedIn: SignedIn): Promise<SignedIn>
@@ -48,7 +49,7 @@ export function createRelyingParty(settings: RelyingPartySettings, now: () => Da
       if (returnTo) query.set('return_to', new URL(returnTo, settings.redirectUri).href)
       return `${settings.issuer}/${name}?${query}`
     },
-    async begin(returnTo) {
+    async begin(returnTo, link) {
       const config = await connect()
       const pending = {
         state: oidc.randomState(),
@@ -61,6 +62,7 @@ export function createRelyingParty(settings: RelyingPartySettings, now: () => Da
         scope,
         // OIDC Core 11: without prompt=consent the issuer drops offline_access.
         prompt: 'consent',
+        ...(link && { link_connection: link }),
         state: pending.state,
         nonce: pending.nonce,
         code_challenge: await oidc.calculatePKCECodeChallenge(pending.codeVerifier),

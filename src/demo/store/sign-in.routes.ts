@@ -1,7 +1,7 @@
 import Router from '@koa/router'
 import type { Context } from 'koa'
 import { html } from '../html.ts'
-import { sendAccount } from './account-page.ts'
+import { lineConnection, sendAccount } from './account-page.ts'
 import { frameOf, sendNotice } from './layout.ts'
 import { explainFailure, type Failure, type FailureReason, type RelyingParty } from './relying-party.ts'
 import type { Sessions, ShopSession } from './sessions.ts'
@@ -25,17 +25,20 @@ export function createSignInRoutes(parts: Parts): Router {
 }
 
 function addSignIn(router: Router, { url, relyingParty, sessions }: Parts): void {
-  router.get('/sign-in', (ctx) => {
+  const begin = (ctx: Context, back: string, link?: string) => {
     const session = sessions.read(ctx)
     return talkToIssuer(ctx, session, async () => {
-      const { url: authorization, pending } = await relyingParty.begin(returnTo(ctx))
+      const { url: authorization, pending } = await relyingParty.begin(back, link)
       const [oldest] = session.pending.keys()
       if (session.pending.size >= maxPending && oldest) session.pending.delete(oldest)
       session.pending.set(pending.state, pending)
       sessions.keep(ctx, session)
-      ctx.redirect(authorization.href)
+      seeOther(ctx, authorization.href)
     })
-  })
+  }
+  router.get('/sign-in', (ctx) => begin(ctx, returnTo(ctx)))
+  // The answer says how it ended, in the ID token: `link_result`.
+  router.post('/account/link-line', (ctx) => begin(ctx, '/account', lineConnection))
 
   router.get('/callback', (ctx) => {
     const session = sessions.read(ctx)
