@@ -25,7 +25,7 @@ import { askLine, withdrawConfirmation } from './messaging/confirmation.ts'
 import { orWait, showWaiting } from './messaging/waiting.ts'
 import { type LinkOutcome, pathAfter } from './outcome.ts'
 import type { TokenVault } from './tokens/token-vault.ts'
-import { accountOf, type LinkTransaction } from './transaction.ts'
+import { accountOf, heldPage, type LinkTransaction } from './transaction.ts'
 import { relinkIdentity } from './unlink/relink.ts'
 import { sendToUpstream, type TripDeps } from './upstream-trip.ts'
 import { trailOf } from './way.ts'
@@ -53,6 +53,8 @@ export function linkRoutes(deps: LinkDeps): Router<HttpState> {
 }
 
 async function showNext(deps: LinkDeps, ctx: HttpContext, transaction: LinkTransaction): Promise<void> {
+  const held = heldPage(transaction)
+  if (held) return seeOther(ctx, held)
   if (transaction.purpose === 'link' && !transaction.sessionUid) {
     const adopted = await adoptLink(deps, ctx, transaction)
     return adopted && showNext(deps, ctx, adopted)
@@ -182,6 +184,8 @@ async function showConsent(
 }
 
 async function agree(deps: LinkDeps, ctx: HttpContext, transaction: LinkTransaction): Promise<void> {
+  const held = heldPage(transaction)
+  if (held) return seeOther(ctx, held)
   const memberId = actingMember(ctx, transaction)
   const { proved, invited, purpose } = transaction
   if (!memberId || !(proved ?? invited)) throw new Problem('wrong_browser')

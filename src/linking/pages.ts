@@ -15,6 +15,9 @@ import { lineInvitationRoutes } from './messaging/invitation.routes.ts'
 import { lineWebhookRoutes, type WebhookDeps } from './messaging/webhook.routes.ts'
 import { promptRoutes } from './prompts/prompt.routes.ts'
 import { promptScript } from './prompts/script.ts'
+import { qrCounterRoutes } from './qr/counter.routes.ts'
+import { qrPhoneRoutes } from './qr/phone.routes.ts'
+import { qrScreenRoutes, qrStartRoutes } from './qr/screen.routes.ts'
 import { linkListRoutes } from './relying-party/links.routes.ts'
 import { type SecurityEventDeps, securityEventRoutes } from './security-events/security-events.routes.ts'
 import { ticketRoutes } from './ticket/ticket.routes.ts'
@@ -36,12 +39,21 @@ export function linkingPages(deps: LinkDeps & MergePageDeps): Router<HttpState>[
     mergeRoutes(deps),
     invitationRoutes(deps),
     promptRoutes(deps),
+    qrStartRoutes(deps),
+    qrScreenRoutes(deps),
+    qrPhoneRoutes(deps),
   ]
 }
 
 /** What programs ask of linking. */
 export function linkingApi(deps: LinkDeps & { access: ApiAccess }): Router<HttpState>[] {
-  return [ticketRoutes(deps), appTokenRoutes(deps), linkListRoutes(deps), managementRoutes(deps)]
+  return [
+    ticketRoutes(deps),
+    appTokenRoutes(deps),
+    linkListRoutes(deps),
+    managementRoutes(deps),
+    qrCounterRoutes(deps),
+  ]
 }
 
 /**
@@ -49,9 +61,16 @@ export function linkingApi(deps: LinkDeps & { access: ApiAccess }): Router<HttpS
  * relying parties load the prompt. Goes before everything that reads a cookie.
  */
 export function outsideCalls(deps: WebhookDeps & SecurityEventDeps): HttpMiddleware[] {
+  const calls = [lineWebhookRoutes(deps), securityEventRoutes(deps)].map(
+    (router) => router.routes() as HttpMiddleware,
+  )
+  // No pages of ours: what guards forms does not look for them here.
   return [
-    lineWebhookRoutes(deps).routes() as HttpMiddleware,
-    securityEventRoutes(deps).routes() as HttpMiddleware,
+    ...calls.map(
+      (call): HttpMiddleware =>
+        (ctx, next) =>
+          call(ctx, next),
+    ),
     promptScript(deps),
   ]
 }

@@ -46,6 +46,13 @@ export interface LinkTransaction extends LinkTrail {
   /** The client's own address that it leads back to, with the outcome and the client's `state`. */
   returnTo?: string
   clientState?: string
+  /** The page that has to let it on, from its start or once the account is proved; meanwhile nothing is agreed to. */
+  held?: { at: string; from: 'start' | 'proof' } | undefined
+}
+
+/** Where a transaction waits for another device, if it does. */
+export function heldPage({ held, proved }: LinkTransaction): string | undefined {
+  return held && (held.from === 'start' || proved) ? held.at : undefined
 }
 
 /** The account it is about: proved, or, before LINE has confirmed it, the one that asked in the talk. @throws Problem transaction_over */

@@ -13,6 +13,7 @@ import { type RedisServer, startRedis } from './redis.ts'
 /** The server and all that is around it, as `npm run demo` starts them, over stores of the caller's own. */
 export interface World extends Omit<DemoWorld, 'stop'> {
   db: Db
+  redisUrl: string
   sealer: Sealer
   now(): Date
   /** The newest mail to this address with this subject, once it has come. */
@@ -47,6 +48,7 @@ export async function startWorld(env: Record<string, string> = {}): Promise<Worl
   return {
     ...demo,
     db: database.db,
+    redisUrl: redis.url,
     sealer: createSealer([secretKey]),
     now: () => new Date(),
     mailTo: (address, subject) => waitForMail(demo, address, subject),
