@@ -61,16 +61,15 @@ export function linkingApi(deps: LinkDeps & { access: ApiAccess }): Router<HttpS
  * relying parties load the prompt. Goes before everything that reads a cookie.
  */
 export function outsideCalls(deps: WebhookDeps & SecurityEventDeps): HttpMiddleware[] {
-  const calls = [lineWebhookRoutes(deps), securityEventRoutes(deps)].map(
-    (router) => router.routes() as HttpMiddleware,
-  )
-  // No pages of ours: what guards forms does not look for them here.
-  return [
-    ...calls.map(
-      (call): HttpMiddleware =>
-        (ctx, next) =>
-          call(ctx, next),
-    ),
+  const calls = [
+    lineWebhookRoutes(deps).routes() as HttpMiddleware,
+    securityEventRoutes(deps).routes() as HttpMiddleware,
     promptScript(deps),
   ]
+  // No pages of ours: what guards their forms does not look for them here.
+  return calls.map(
+    (call): HttpMiddleware =>
+      (ctx, next) =>
+        call(ctx, next),
+  )
 }
