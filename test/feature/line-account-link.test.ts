@@ -416,6 +416,8 @@ describe('blocking the official account', () => {
     expect(events.map(({ type }) => type)).toEqual(['upstream.notified', 'friendship.ended'])
     expect(await linkOf(member.id)).toMatchObject({ isFriend: false, needsRelinkSince: null })
 
+    // As if LINE had forgotten that it was sent before.
+    line.simulator.state.retryKeys = {}
     const sent = line.simulator.state.sentMessages.length
     const identity = await linkOf(member.id)
     await server.db.delivery.create({
