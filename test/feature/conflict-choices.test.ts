@@ -1,4 +1,6 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
+import { lockMember } from '../../src/members/member.ts'
+import { inTransaction } from '../../src/store/db.ts'
 import type { Browser, Page } from '../support/browser.ts'
 import { type GivenMember, givenIdentity, givenMember } from '../support/given.ts'
 import { changesOf, pressLink, signInTo, typesOf, visitor } from '../support/linking.ts'
@@ -212,6 +214,22 @@ describe('what happens while the page is open', () => {
     expect(result.status).toBeLessThan(500)
   })
 
+  test('by an unlink of the only other way in is waited for, and nobody is left without one', async () => {
+    await givenIdentity(server, { memberId: owner.id, connectionId: 'second' })
+    const preview = await follow(await openConflictPage(), '/move')
+    await server.db.passwordCredential.delete({ where: { memberId: owner.id } })
+    const shown = await follow(preview, '')
+    const { sent } = await inTransaction(server.db, async (tx) => {
+      await lockMember(tx, owner.id)
+      await tx.federatedIdentity.deleteMany({ where: { memberId: owner.id, connectionId: 'second' } })
+      const sent = browser.submit(shown, '/move')
+      await vi.waitFor(async () => expect(await waiting()).toBeGreaterThan(0))
+      return { sent }
+    })
+    expect((await sent).html).toContain('has no other way to sign in')
+    expect(await holderOf()).toBe(owner.id)
+  })
+
   test('to the claimant who is suspended leaves the account unmoved', async () => {
     const preview = await follow(await openConflictPage(), '/move')
     await server.db.member.update({ where: { id: claimant.id }, data: { status: 'suspended' } })
@@ -219,6 +237,14 @@ describe('what happens while the page is open', () => {
     expect(rows).toEqual({})
   })
 })
+
+/** How many wait for somebody else's lock. */
+async function waiting(): Promise<number> {
+  const [found] = await server.db.$queryRaw<{ count: number }[]>`
+    SELECT count(*)::int AS "count" FROM pg_stat_activity
+    WHERE "wait_event_type" = 'Lock' AND "datname" = current_database()`
+  return found?.count ?? 0
+}
 
 function suspend(status: 'suspended' | 'deleted') {
   return server.db.member.update({ where: { id: owner.id }, data: { status } })
