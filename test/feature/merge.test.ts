@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { suspendMember } from '../../src/members/suspension.ts'
 import { inTransaction } from '../../src/store/db.ts'
@@ -151,4 +152,32 @@ test('two accounts of one connection may come together; each is unlinked by itse
   await browser.submit(form, '/unlink')
   const left = await server.db.federatedIdentity.findMany({ where: { memberId: survivor.id } })
   expect(left.map(({ id }) => id)).toEqual([own.id])
+})
+
+test('of one campaign there is one reward for both, and another account earns nothing after the merge', async () => {
+  const [survivor, absorbed] = await givenTwo()
+  const { db } = server
+  const at = server.now()
+  const campaigns = ['both-had', 'one-had'].map((id) => `${id}-${survivor.id}`)
+  await db.campaign.createMany({
+    data: campaigns.map((id) => ({
+      ...{ id, connectionId: shop, name: {}, rewardLabel: {}, amount: 1, unit: 'point' },
+      ...{ startsAt: at, endsAt: at, createdAt: at, updatedAt: at },
+    })),
+  })
+  const reward = (campaignId: string | undefined, { id: memberId }: { id: string }) => ({
+    ...{ campaignId: campaignId ?? '', memberId, issuer: 'https://upstream.example.com', grantedAt: at },
+    ...{ subject: `account of ${memberId}`, consentId: randomUUID() },
+  })
+  await db.reward.createMany({
+    data: [reward(campaigns[0], survivor), reward(campaigns[0], absorbed), reward(campaigns[1], absorbed)],
+  })
+  await merge(server, survivor, absorbed)
+  const rewards = await db.reward.findMany({
+    where: { campaignId: { in: campaigns } },
+    orderBy: [{ campaignId: 'asc' }, { subject: 'asc' }],
+  })
+  const ofSurvivor = rewards.filter(({ memberId }) => memberId === survivor.id)
+  expect(rewards).toHaveLength(3)
+  expect(ofSurvivor.map(({ campaignId }) => campaignId).sort()).toEqual([...campaigns].sort())
 })
