@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { texts } from '../../src/demo/store/language.ts'
 import { type Chromium, openChromium, type VisitOptions, type Visitor } from '../support/chromium.ts'
@@ -109,6 +110,35 @@ test('who closes the banner is not shown it again, and a showing is counted once
   await refreshMyPage(visitor)
   await visitor.page.waitForLoadState('networkidle')
   expect(await banner(visitor).count()).toBe(0)
+})
+
+test('a page that lets in the script alone, by its digest, shows the banner in its own words', async () => {
+  const visitor = await chromium.visit({ screen: 'phone', locale: 'ja' })
+  const { url: issuer } = world.hitotsu
+  const script = await fetch(`${issuer}/link-prompt.js`)
+  const text = await script.text()
+  const digest = `sha384-${createHash('sha384').update(text).digest('base64')}`
+  const page = `${world.store.url}/pinned`
+  await visitor.page.route(page, (route) =>
+    route.fulfill({
+      contentType: 'text/html; charset=utf-8',
+      headers: {
+        'content-security-policy': `default-src 'none'; script-src '${digest}'; connect-src ${issuer}; require-trusted-types-for 'script'`,
+      },
+      body: `<!doctype html><html lang="ja"><meta name="viewport" content="width=device-width"><title>店</title>
+        <main><h1>店</h1><script src="${issuer}/link-prompt.js" integrity="${digest}" crossorigin
+          data-client="ec-store" data-connection="line" data-name="LINE公式" data-theme="light"></script></main></html>`,
+    }),
+  )
+  // The page comes from no address at all, and Chromium lets such a one not load from this machine.
+  await visitor.page.route(`${issuer}/link-prompt.js`, (route) =>
+    route.fulfill({ headers: Object.fromEntries(script.headers), body: text }),
+  )
+  await visitor.page.route(`${issuer}/link-prompt/shown?*`, (route) => route.fulfill({ status: 204 }))
+  await visitor.page.goto(page)
+  await visitor.page.getByText('LINE公式のアカウントを連携できます').waitFor()
+  const href = await banner(visitor).getAttribute('href')
+  expect(href).toBe(`${issuer}/prompt?client=ec-store&connection=line&shown=1`)
 })
 
 test('without scripts the store has a link to the same', { timeout: 60_000 }, async () => {
