@@ -89,7 +89,12 @@ describe('a member who has signed in', () => {
   })
 
   test.each([
-    ['declines at the upstream', async () => void (upstream.behavior.decline = true)],
+    [
+      'declines at the upstream',
+      async () => {
+        upstream.behavior.decline = true
+      },
+    ],
     [
       'finds the connection switched off',
       async () => {
