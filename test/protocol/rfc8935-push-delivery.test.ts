@@ -1,5 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
+import { findNotice } from '../../src/linking/notices/notice.ts'
+import { securityEventHandler } from '../../src/linking/security-events/handle.ts'
 import { type GivenMember, givenIdentity, givenMember } from '../support/given.ts'
 import { changesOf, signInTo, visitor } from '../support/linking.ts'
 import { type Answer, send } from '../support/post.ts'
@@ -134,6 +136,20 @@ describe('a token that comes again', () => {
     expect(again.result.status).toBe(202)
     expect(again.events).toEqual([])
     expect(member.id).toBeDefined()
+  })
+
+  test('to two processes at once is handled by one of them', async () => {
+    const { identityId } = await givenLinked()
+    await tell(type('risc', 'sessions-revoked'))
+    const { id } = await server.db.upstreamNotice.findFirstOrThrow({ orderBy: { receivedAt: 'desc' } })
+    const notice = await findNotice(server.db, server.sealer, id)
+    if (!notice) throw new Error('the notice was not kept')
+    const policy = { sealer: server.sealer, coolOffDays: 7 }
+    // As one that had read it before the other was done.
+    const handle = securityEventHandler({ db: server.db, policy, now: server.now })
+    const { rows, events } = await changesOf(server, () => handle(notice))
+    expect([rows, events]).toEqual([{}, []])
+    expect(await linkOf(identityId)).not.toBeNull()
   })
 
   test('late, under another jti, says nothing against a newer word of the upstream', async () => {
