@@ -28,6 +28,7 @@ const refusals = {
   older: token('subject_token is from before the member ended all sessions'),
   notLinked: member('the account is not linked to a member'),
   inactive: member('the member cannot sign in'),
+  withdrawn: token('subject_token is from before the upstream withdrew the account'),
 }
 
 /**
@@ -108,6 +109,9 @@ async function redeem(
       if (vouchedAt < sessionsValidFrom(held)) return refusals.older
       const linked = await findIdentity(tx, identity)
       if (linked?.memberId !== memberId) return refusals.notLinked
+      // What it said before it withdrew counts no more; what it says since is a new word.
+      if (linked.needsRelinkSince && vouchedAt * 1000 < linked.needsRelinkSince.getTime())
+        return refusals.withdrawn
       await tx.federatedIdentity.update({ where: { id: linked.id }, data: { lastUsedAt: now() } })
       const data = { clientId, connectionId: connection.id, identityId: linked.id, scopes }
       await recordEvent(tx, { type: 'token.exchanged', memberId, data }, now())

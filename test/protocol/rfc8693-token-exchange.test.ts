@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vit
 import { disableConnection, enableConnection } from '../../src/connections/connection.ts'
 import type { LineSimulator } from '../../src/demo/line/server.ts'
 import { disableConnectionAndSessions } from '../../src/linking/disable-connection.ts'
+import { markNeedsRelink } from '../../src/linking/unlink/needs-relink.ts'
 import { endSessions } from '../../src/members/member.ts'
 import { suspendMember } from '../../src/members/suspension.ts'
 import { newClient } from '../../src/oidc/clients/new-client.ts'
@@ -95,6 +96,23 @@ async function otherKey(): Promise<JWK> {
   const { privateKey } = await generateKeyPair('ES256', { extractable: true })
   return exportJWK(privateKey)
 }
+
+test('a token from before the upstream withdrew the account gives nothing, one from after it does', async () => {
+  const subject = 'withdrawn'
+  const { id: memberId } = await givenLinked(subject)
+  const { id } = await server.db.federatedIdentity.findFirstOrThrow({ where: { memberId } })
+  const sessionsValidFrom = new Date((now() - 600) * 1000)
+  await server.db.member.update({ where: { id: memberId }, data: { sessionsValidFrom } })
+  const before = await upstream.mintIdToken({ sub: subject, iat: now() - 60 })
+  const since = new Date((now() - 30) * 1000)
+  await inTransaction(server.db, (tx) => markNeedsRelink(tx, id, 'consent_revoked', since))
+  expect(refusal(await exchange(before))).toEqual([
+    400,
+    'invalid_request',
+    'subject_token is from before the upstream withdrew the account',
+  ])
+  expect((await exchange(await upstream.mintIdToken({ sub: subject }))).status).toBe(200)
+})
 
 describe('RFC 8693 section 2.1: the request', () => {
   test.each<[string, Record<string, string>, string]>([
