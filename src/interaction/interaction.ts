@@ -54,6 +54,11 @@ export function isSignInPrompt({ details }: Interaction): boolean {
   return details.prompt.name === 'login' || details.prompt.name === 'create'
 }
 
+/** Whether a link waits for this sign-in to our own pages, and can be canceled with it. */
+export function isAwaitedByLink({ details: { params } }: Interaction): boolean {
+  return params.client_id === accountClientId && /^\/link\/[\w-]+$/.test(String(params.state))
+}
+
 /** @throws Problem interaction_over */
 export function requireSignInPrompt(interaction: Interaction): void {
   if (!isSignInPrompt(interaction)) throw new Problem('interaction_over')

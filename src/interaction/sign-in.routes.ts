@@ -13,6 +13,7 @@ import {
   emailHint,
   type Interaction,
   type InteractionDeps,
+  isAwaitedByLink,
   loadInteraction,
   memberToProveAfresh,
   pendingIdentity,
@@ -58,6 +59,7 @@ async function showSignIn(
   render(ctx, 'interaction/sign-in', {
     uid: interaction.uid,
     client: await presentClient(deps, ctx, interaction),
+    awaitedByLink: isAwaitedByLink(interaction),
     connections: connections.map((connection) => presentConnection(connection, ctx.state.locale)),
     values: hint ? { email: hint } : {},
     fields: {},

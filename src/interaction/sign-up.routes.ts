@@ -24,6 +24,7 @@ import {
   emailHint,
   type Interaction,
   type InteractionDeps,
+  isAwaitedByLink,
   loadInteraction,
   pendingIdentity,
   presentClient,
@@ -64,6 +65,7 @@ async function showSignUp(
   render(ctx, 'interaction/sign-up', {
     uid: interaction.uid,
     client: await presentClient(deps, ctx, interaction),
+    awaitedByLink: isAwaitedByLink(interaction),
     connections: connections.map((connection) => presentConnection(connection, ctx.state.locale)),
     values: pending ? pending.identity.profile : hint ? { email: hint } : {},
     fields: {},

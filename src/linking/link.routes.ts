@@ -49,6 +49,8 @@ export function linkRoutes(deps: LinkDeps): Router<HttpState> {
   router.get('/', (ctx) => unlessOver(deps, ctx, (transaction) => showNext(deps, ctx, transaction)))
   router.post('/agree', (ctx) => unlessOver(deps, ctx, (transaction) => agree(deps, ctx, transaction)))
   router.post('/decline', (ctx) => unlessOver(deps, ctx, (transaction) => decline(deps, ctx, transaction)))
+  // From a sign-in that was canceled. Whoever else leads a browser here ends a link that it could begin anew.
+  router.get('/canceled', (ctx) => unlessOver(deps, ctx, (transaction) => decline(deps, ctx, transaction)))
   return router
 }
 

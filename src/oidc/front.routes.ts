@@ -19,13 +19,16 @@ export function frontRoutes(issuer: string): Router<HttpState> {
   router.get(accountReturnPath, (ctx) => {
     const { state, error } = ctx.query
     if (error === 'temporarily_unavailable') throw new Problem('unavailable')
-    // Who cancels signing in to our own pages is back at the front door.
-    seeOther(ctx, error ? '/' : returnTo(typeof state === 'string' ? state : undefined, issuer, '/account'))
+    const path = returnTo(typeof state === 'string' ? state : undefined, issuer, '/account')
+    seeOther(ctx, error ? afterCancel(path) : path)
   })
   router.post('/account/sign-out', (ctx) => seeOther(ctx, accountSignOutUrl(issuer)))
   router.post('/locale', (ctx) => chooseLocale(ctx, issuer))
   return router
 }
+
+/** Who cancels signing in to our own pages is back at the front door; a link that waited for it is told. */
+const afterCancel = (path: string) => (/^\/link\/[\w-]+$/.test(path) ? `${path}/canceled` : '/')
 
 function chooseLocale(ctx: HttpContext, issuer: string): void {
   const { to, return_to: back } = (ctx.request as { body?: Record<string, unknown> }).body ?? {}

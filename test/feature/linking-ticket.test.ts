@@ -55,6 +55,20 @@ test('an account that its shop vouches for is linked after sign-in and agreement
   for (const { data } of counted) expect(data).toMatchObject(trail)
 })
 
+test('who cancels signing in is back at the shop, which is told, and nothing was linked', async () => {
+  const browser = visitor()
+  browser.stopAt('https://cart-backend.example.com/')
+  const url = await givenTicket({ return_to: shop.redirectUri, state: 'basket 8' })
+  const signIn = await browser.submit(await browser.open(url), '/accept')
+  const { result, ...changes } = await changesOf(server, () => browser.submit(signIn, '/cancel'))
+  expect(Object.fromEntries(result.url.searchParams)).toEqual({ link_result: 'declined', state: 'basket 8' })
+  const data = { connectionId: 'cart', way: 'link_ticket', clientId: shop.id }
+  expect(changes).toEqual({ rows: {}, events: [{ type: 'link.declined', memberId: null, data }] })
+  // The address is used up with it.
+  const late = await browser.open(url)
+  expect(late.html).not.toContain('/accept')
+})
+
 test.each([['declines', '/decline', 'declined', 'link.declined']])(
   'who %s is back at the shop, which is told, and nothing was linked',
   async (_, action, outcome, type) => {
