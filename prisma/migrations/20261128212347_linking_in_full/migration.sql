@@ -2,12 +2,22 @@
 CREATE TYPE "LinkConflictOutcome" AS ENUM ('kept', 'moved', 'merged', 'dismissed');
 
 -- AlterTable
+ALTER TABLE "Client" ADD COLUMN     "managesLinks" BOOLEAN NOT NULL DEFAULT false;
+
+-- AlterTable
 ALTER TABLE "ClientConnection" ADD COLUMN     "discloses" BOOLEAN NOT NULL DEFAULT true,
 ADD COLUMN     "handsOut" BOOLEAN NOT NULL DEFAULT false,
 ADD COLUMN     "vouches" BOOLEAN NOT NULL DEFAULT false;
 
 -- AlterTable
-ALTER TABLE "FederatedIdentity" ADD COLUMN     "needsRelinkReason" TEXT,
+ALTER TABLE "Connection" ADD COLUMN     "promptAfterSignIn" BOOLEAN NOT NULL DEFAULT false,
+ADD COLUMN     "promptEveryDays" INTEGER NOT NULL DEFAULT 30;
+
+-- AlterTable
+ALTER TABLE "FederatedIdentity" ADD COLUMN     "consentUntil" TIMESTAMPTZ(3),
+ADD COLUMN     "friendshipChangedAt" TIMESTAMPTZ(3),
+ADD COLUMN     "isFriend" BOOLEAN,
+ADD COLUMN     "needsRelinkReason" TEXT,
 ADD COLUMN     "needsRelinkSince" TIMESTAMPTZ(3),
 ADD COLUMN     "way" TEXT NOT NULL DEFAULT 'account_page';
 
@@ -26,6 +36,7 @@ ADD COLUMN     "refreshingUntil" TIMESTAMPTZ(3);
 -- CreateTable
 CREATE TABLE "FormerIdentity" (
     "id" UUID NOT NULL,
+    "identityId" UUID NOT NULL,
     "memberId" UUID NOT NULL,
     "connectionId" TEXT NOT NULL,
     "issuer" TEXT NOT NULL,
@@ -33,6 +44,8 @@ CREATE TABLE "FormerIdentity" (
     "linkedAt" TIMESTAMPTZ(3) NOT NULL,
     "unlinkedAt" TIMESTAMPTZ(3) NOT NULL,
     "coolOffUntil" TIMESTAMPTZ(3) NOT NULL,
+    "reason" TEXT NOT NULL,
+    "sealedAddress" TEXT,
 
     CONSTRAINT "FormerIdentity_pkey" PRIMARY KEY ("id")
 );
@@ -43,6 +56,7 @@ CREATE TABLE "ConnectionTerms" (
     "version" TEXT NOT NULL,
     "text" JSONB NOT NULL,
     "consentDays" INTEGER,
+    "asksAnew" BOOLEAN NOT NULL DEFAULT true,
     "publishedAt" TIMESTAMPTZ(3) NOT NULL,
 
     CONSTRAINT "ConnectionTerms_pkey" PRIMARY KEY ("connectionId","version")
@@ -63,6 +77,7 @@ CREATE TABLE "LinkConflict" (
     "decidedAt" TIMESTAMPTZ(3),
     "decidedBy" TEXT,
     "note" TEXT,
+    "open" BOOLEAN DEFAULT true,
 
     CONSTRAINT "LinkConflict_pkey" PRIMARY KEY ("id")
 );
@@ -97,16 +112,6 @@ CREATE TABLE "MergeJournal" (
 );
 
 -- CreateTable
-CREATE TABLE "SubjectAlias" (
-    "clientId" TEXT NOT NULL,
-    "survivorId" UUID NOT NULL,
-    "subjectId" UUID NOT NULL,
-    "mergeId" UUID NOT NULL,
-
-    CONSTRAINT "SubjectAlias_pkey" PRIMARY KEY ("clientId","survivorId")
-);
-
--- CreateTable
 CREATE TABLE "UpstreamNotice" (
     "id" UUID NOT NULL,
     "connectionId" TEXT NOT NULL,
@@ -126,6 +131,7 @@ CREATE TABLE "MessagingChannel" (
     "botUserId" TEXT NOT NULL,
     "linkedRichMenuId" TEXT,
     "unlinkedRichMenuId" TEXT,
+    "linkWords" TEXT[],
     "createdAt" TIMESTAMPTZ(3) NOT NULL,
     "updatedAt" TIMESTAMPTZ(3) NOT NULL,
 
@@ -158,6 +164,7 @@ CREATE TABLE "Reward" (
     "memberId" UUID NOT NULL,
     "issuer" TEXT NOT NULL,
     "subject" TEXT NOT NULL,
+    "consentId" UUID NOT NULL,
     "grantedAt" TIMESTAMPTZ(3) NOT NULL,
 
     CONSTRAINT "Reward_pkey" PRIMARY KEY ("id")
@@ -175,6 +182,17 @@ CREATE TABLE "LinkPrompt" (
 );
 
 -- CreateTable
+CREATE TABLE "PairwiseAccount" (
+    "sector" TEXT NOT NULL,
+    "issuer" TEXT NOT NULL,
+    "subject" TEXT NOT NULL,
+    "name" TEXT NOT NULL,
+    "createdAt" TIMESTAMPTZ(3) NOT NULL,
+
+    CONSTRAINT "PairwiseAccount_pkey" PRIMARY KEY ("sector","issuer","subject")
+);
+
+-- CreateTable
 CREATE TABLE "KnownMember" (
     "clientId" TEXT NOT NULL,
     "memberId" UUID NOT NULL,
@@ -185,6 +203,9 @@ CREATE TABLE "KnownMember" (
 
 -- CreateIndex
 CREATE INDEX "FormerIdentity_issuer_subject_idx" ON "FormerIdentity"("issuer", "subject");
+
+-- CreateIndex
+CREATE INDEX "FormerIdentity_identityId_unlinkedAt_idx" ON "FormerIdentity"("identityId", "unlinkedAt");
 
 -- CreateIndex
 CREATE INDEX "FormerIdentity_memberId_idx" ON "FormerIdentity"("memberId");
@@ -199,7 +220,7 @@ CREATE INDEX "LinkConflict_ownerId_idx" ON "LinkConflict"("ownerId");
 CREATE INDEX "LinkConflict_claimantId_idx" ON "LinkConflict"("claimantId");
 
 -- CreateIndex
-CREATE UNIQUE INDEX "LinkConflict_issuer_subject_ownerId_claimantId_key" ON "LinkConflict"("issuer", "subject", "ownerId", "claimantId");
+CREATE UNIQUE INDEX "LinkConflict_issuer_subject_ownerId_claimantId_open_key" ON "LinkConflict"("issuer", "subject", "ownerId", "claimantId", "open");
 
 -- CreateIndex
 CREATE INDEX "Merge_survivorId_idx" ON "Merge"("survivorId");
@@ -208,10 +229,7 @@ CREATE INDEX "Merge_survivorId_idx" ON "Merge"("survivorId");
 CREATE INDEX "Merge_absorbedId_idx" ON "Merge"("absorbedId");
 
 -- CreateIndex
-CREATE INDEX "SubjectAlias_survivorId_idx" ON "SubjectAlias"("survivorId");
-
--- CreateIndex
-CREATE INDEX "SubjectAlias_mergeId_idx" ON "SubjectAlias"("mergeId");
+CREATE INDEX "UpstreamNotice_handledAt_idx" ON "UpstreamNotice"("handledAt");
 
 -- CreateIndex
 CREATE UNIQUE INDEX "UpstreamNotice_connectionId_noticeId_key" ON "UpstreamNotice"("connectionId", "noticeId");
@@ -235,10 +253,22 @@ CREATE UNIQUE INDEX "Reward_campaignId_issuer_subject_key" ON "Reward"("campaign
 CREATE INDEX "LinkPrompt_connectionId_idx" ON "LinkPrompt"("connectionId");
 
 -- CreateIndex
+CREATE UNIQUE INDEX "PairwiseAccount_name_key" ON "PairwiseAccount"("name");
+
+-- CreateIndex
 CREATE INDEX "KnownMember_memberId_idx" ON "KnownMember"("memberId");
 
 -- CreateIndex
+CREATE INDEX "Event_type_occurredAt_idx" ON "Event"("type", "occurredAt");
+
+-- CreateIndex
 CREATE INDEX "FederatedIdentity_connectionId_idx" ON "FederatedIdentity"("connectionId");
+
+-- CreateIndex
+CREATE INDEX "Grant_clientId_memberId_idx" ON "Grant"("clientId", "memberId");
+
+-- CreateIndex
+CREATE INDEX "LinkConsent_issuer_subject_idx" ON "LinkConsent"("issuer", "subject");
 
 -- CreateIndex
 CREATE INDEX "LinkConsent_connectionId_agreedAt_idx" ON "LinkConsent"("connectionId", "agreedAt");
@@ -296,3 +326,8 @@ ALTER TABLE "KnownMember" ADD CONSTRAINT "KnownMember_clientId_fkey" FOREIGN KEY
 
 -- AddForeignKey
 ALTER TABLE "KnownMember" ADD CONSTRAINT "KnownMember_memberId_fkey" FOREIGN KEY ("memberId") REFERENCES "Member"("id") ON DELETE RESTRICT ON UPDATE CASCADE;
+
+-- Whoever has a grant has been given the member's `sub`.
+INSERT INTO "KnownMember" ("clientId", "memberId", "firstAt")
+SELECT "clientId", "memberId", min("createdAt") FROM "Grant" GROUP BY "clientId", "memberId"
+ON CONFLICT DO NOTHING;
