@@ -1,3 +1,6 @@
+/** Longer addresses are nobody's to come back to; headers that carry one would outgrow what is read of them. */
+export const longestReturn = 2000
+
 /**
  * The single authority on where a page of ours may send a browser that named the place itself: a path of this origin,
  * else `fallback`. Rules out `//host`, `/\host`, schemes, control characters and credentials (open redirects).
@@ -5,7 +8,7 @@
 export function returnTo(requested: string | undefined, issuer: string, fallback: string): string {
   if (
     !requested?.startsWith('/') ||
-    requested.length > 2000 ||
+    requested.length > longestReturn ||
     !/^[\x21-\x7e]+$/.test(requested) ||
     requested.includes('\\')
   )

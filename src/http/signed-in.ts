@@ -1,5 +1,6 @@
 import { Problem } from '../problem.ts'
 import type { BrowserSession, HttpContext, HttpMiddleware } from './context.ts'
+import { longestReturn } from './return-to.ts'
 
 /** The address at which a member signs in and comes back to `path`; `afresh` asks those who are signed in as well. */
 export type SignInUrl = (path: string, how?: 'afresh') => string
@@ -9,7 +10,7 @@ export function requireSession(signInUrl: SignInUrl): HttpMiddleware {
   return (ctx, next) => {
     if (ctx.state.session) return next()
     if (ctx.method !== 'GET') throw new Problem('sign_in_required')
-    return seeOther(ctx, signInUrl(ctx.url))
+    return seeOther(ctx, signInUrl(ctx.url.length <= longestReturn ? ctx.url : '/account'))
   }
 }
 
