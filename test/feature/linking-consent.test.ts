@@ -193,7 +193,11 @@ test('the token of the upstream is nowhere in the database or the log, only seal
   const identity = await server.db.federatedIdentity.findFirstOrThrow({ where: { memberId: member.id } })
   const { sealed } = await server.db.upstreamToken.findUniqueOrThrow({ where: { id: identity.id } })
   const opened = JSON.parse(server.sealer.open(sealed, `upstream tokens ${identity.id}`))
-  expect(opened).toEqual({ accessToken: secrets[0], refreshToken: secrets[1] })
+  expect(opened).toEqual({
+    accessToken: secrets[0],
+    refreshToken: secrets[1],
+    expiresAt: expect.any(Number),
+  })
   expect(() => server.sealer.open(sealed, `upstream tokens ${member.id}`)).toThrow()
 })
 

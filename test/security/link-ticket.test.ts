@@ -63,6 +63,10 @@ const refusal = (
   data: { ...rest, reason },
 })
 
+/** The Authorization header that credentials amount to. */
+const sentWith = (credentials: { token?: string; headers?: Record<string, string> }) =>
+  credentials.token === undefined ? (credentials.headers?.authorization ?? '') : `Bearer ${credentials.token}`
+
 describe('nobody gets a ticket', () => {
   test.each([
     ['without a token', () => ({})],
@@ -81,7 +85,10 @@ describe('nobody gets a ticket', () => {
   ])('%s', async (_, credentials) => {
     const { result, ...changes } = await changesOf(server, () => ask(ticket(), credentials()))
     expect(result).toMatchObject({ status: 401, json: { code: 'invalid_token' } })
-    expect(result.headers['www-authenticate']).toContain('invalid_token')
+    // RFC 6750 section 3: who brings no token learns of no error.
+    const isToken = /^(Bearer|DPoP) /.test(sentWith(credentials()))
+    const challenge = isToken ? 'Bearer error="invalid_token"' : 'Bearer'
+    expect(result.headers['www-authenticate']).toBe(challenge)
     expect(changes).toEqual(nothing)
   })
 
