@@ -85,6 +85,7 @@ describe('OpenID Connect Discovery 1.0 section 3: the metadata', () => {
       scopes_supported: [
         'openid',
         'offline_access',
+        'upstream_tokens',
         'profile',
         'email',
         'address',
