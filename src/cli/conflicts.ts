@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { decideByOperator, type OperatorDecision, type VerdictRefusal } from '../linking/conflict/operator.ts'
 import { listConflicts } from '../linking/conflict/queue.ts'
 import { Problem } from '../problem.ts'
+import { systemRandom } from '../security/random.ts'
 import { addCommand, type Json } from './command.ts'
 import { conflictParts, findConflictView } from './conflict-view.ts'
 import { type Surroundings, withContext } from './context.ts'
@@ -109,7 +110,9 @@ async function decide(id: string, options: DecideOptions, surroundings: Surround
     const { TERMS_VERSION: termsVersion, MERGE_UNDO_DAYS: mergeUndoDays } = config
     const verdict = { conflictId: id, decision, operator: options.as, note }
     const refusal = z.uuid().safeParse(id).success
-      ? await decideByOperator({ db, termsVersion, mergeUndoDays }, verdict, now).catch(inWords)
+      ? await decideByOperator({ db, termsVersion, mergeUndoDays, random: systemRandom }, verdict, now).catch(
+          inWords,
+        )
       : 'not_found'
     if (refusal) throw new Refusal(reasons[refusal] ?? `it cannot be done: ${refusal}`)
     const { outcome } = decision

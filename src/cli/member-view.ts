@@ -25,13 +25,16 @@ export async function findMember(db: Db, given: string, now: Date) {
     name: row.name,
     emails: row.contactPoints.map(({ value }) => value),
     passwordChangedAt: row.password?.changedAt ?? null,
-    linkedAccounts: row.identities.map(({ connectionId, issuer, subject, linkedAt, lastUsedAt }) => ({
-      connection: connectionId,
-      issuer,
-      subject,
-      linkedAt,
-      lastUsedAt,
-    })),
+    linkedAccounts: row.identities.map(
+      ({ connectionId, issuer, subject, linkedAt, lastUsedAt, needsRelinkSince }) => ({
+        connection: connectionId,
+        issuer,
+        subject,
+        linkedAt,
+        lastUsedAt,
+        needsRelinkSince,
+      }),
+    ),
     services: row.grants
       .filter(({ expiresAt }) => !expiresAt || expiresAt > now)
       .map(({ clientId, createdAt, lastUsedAt }) => ({ clientId, since: createdAt, lastUsedAt })),
@@ -54,7 +57,8 @@ export function memberParts(
     [
       'linked accounts',
       member.linkedAccounts.map(
-        ({ connection, subject, linkedAt }) => `${connection} ${subject}, linked ${moment(linkedAt)}`,
+        ({ connection, subject, linkedAt, needsRelinkSince }) =>
+          `${connection} ${subject}, linked ${moment(linkedAt)}${needsRelinkSince ? `, needs relinking since ${moment(needsRelinkSince)}` : ''}`,
       ),
     ],
     [

@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { markNeedsRelink } from '../../src/linking/unlink/needs-relink.ts'
+import { inTransaction } from '../../src/store/db.ts'
 import { startTestApp, type TestApp } from '../support/app.ts'
 import { openBrowser } from '../support/browser.ts'
 import { environmentOf, hitotsu } from '../support/cli.ts'
@@ -77,5 +79,14 @@ describe('members', () => {
     for (const part of [member.id, member.email, 'active', connectionId, subject, party.id])
       expect(text.stdout).toContain(part)
     expect(json.stdout + text.stdout).not.toContain('argon2')
+  })
+
+  test('show says which account its upstream stands behind no more', async () => {
+    const member = await givenMember(server)
+    const { id: connectionId } = await givenConnection(server)
+    const { id } = await givenIdentity(server, { memberId: member.id, connectionId })
+    expect((await members('show', member.id)).stdout).not.toContain('needs relinking')
+    await inTransaction(server.db, (tx) => markNeedsRelink(tx, id, 'tokens_revoked', server.now()))
+    expect((await members('show', member.id)).stdout).toContain('needs relinking since')
   })
 })

@@ -5,6 +5,7 @@ import { undoMerge } from '../../src/linking/merge/undo.ts'
 import { unlinkIdentity } from '../../src/linking/unlink/unlink.ts'
 import { reactivateMember, suspendMember } from '../../src/members/suspension.ts'
 import { Problem, type ProblemCode } from '../../src/problem.ts'
+import { systemRandom } from '../../src/security/random.ts'
 import { type Db, inTransaction } from '../../src/store/db.ts'
 import type { Merge } from '../../src/store/generated/client.ts'
 import type { TestApp } from './app.ts'
@@ -97,7 +98,7 @@ async function act(server: TestApp, cast: Cast, command: Command): Promise<boole
     }
     case 'merge': {
       const pair = { survivorId: idOf(command.member), absorbedId: idOf(command.other) }
-      const request = { ...pair, decidedBy: 'member', undoDays: 30 }
+      const request = { ...pair, decidedBy: 'member', undoDays: 30, random: systemRandom }
       await inTransaction(db, (tx) => applyMerge(tx, request, now()))
       return true
     }

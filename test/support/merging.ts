@@ -14,7 +14,13 @@ export function merge(
   absorbed: { id: string },
   decidedBy = 'member',
 ): Promise<Merge> {
-  const request = { survivorId: survivor.id, absorbedId: absorbed.id, decidedBy, undoDays: 30 }
+  const request = {
+    survivorId: survivor.id,
+    absorbedId: absorbed.id,
+    decidedBy,
+    undoDays: 30,
+    random: systemRandom,
+  }
   return inTransaction(db, (tx) => applyMerge(tx, request, now()))
 }
 

@@ -3,6 +3,7 @@ import type { Locale } from '../../http/i18n.ts'
 import { lockMembers } from '../../members/member.ts'
 import { Problem } from '../../problem.ts'
 import { equalInConstantTime } from '../../security/digest.ts'
+import type { Random } from '../../security/random.ts'
 import { type Db, inTransaction, type Tx } from '../../store/db.ts'
 import type { LinkConflict } from '../../store/generated/client.ts'
 import type { ConsentPlace } from '../link-consent.ts'
@@ -22,6 +23,7 @@ export interface CarryOutDeps {
   /** Of the service's terms, for a connection without its own. */
   termsVersion: string
   mergeUndoDays: number
+  random: Random
 }
 
 /** What a claimant has pressed the button for. */
@@ -57,7 +59,8 @@ export async function mergeMembers(
     const preview = await previewMerge(tx, situation, chosen, now)
     if (!preview || !equalInConstantTime(chosen.shown, preview.digest)) throw new Problem('conflict_changed')
     const pair = sidesOf(situation.contest, chosen.survivor)
-    await applyMerge(tx, { ...pair, decidedBy: 'member', undoDays: deps.mergeUndoDays }, now)
+    const { mergeUndoDays: undoDays, random } = deps
+    await applyMerge(tx, { ...pair, decidedBy: 'member', undoDays, random }, now)
   })
 }
 

@@ -2,6 +2,7 @@ import { findConnection, holdUsableConnection } from '../../connections/connecti
 import { toLocale } from '../../http/i18n.ts'
 import { lockMembers } from '../../members/member.ts'
 import { Problem } from '../../problem.ts'
+import type { Random } from '../../security/random.ts'
 import { type Db, inTransaction, type Tx } from '../../store/db.ts'
 import type { LinkConflict } from '../../store/generated/client.ts'
 import { findIdentity, profileOf } from '../identity.ts'
@@ -39,6 +40,7 @@ export interface OperatorDeps {
   db: Db
   termsVersion: string
   mergeUndoDays: number
+  random: Random
 }
 
 /**
@@ -85,7 +87,8 @@ async function actOn(
   if (decision.outcome === 'moved') return claimant ? move(tx, deps, conflict, now) : 'member_unavailable'
   if (decision.outcome !== 'merged') return undefined
   if (!owner || !claimant) return 'member_unavailable'
-  const request = { decidedBy: operator, reason: note, undoDays: deps.mergeUndoDays }
+  const { mergeUndoDays: undoDays, random } = deps
+  const request = { decidedBy: operator, reason: note, undoDays, random }
   await applyMerge(tx, { ...sidesOf(conflict, decision.survivor), ...request }, now)
   return undefined
 }

@@ -1,7 +1,7 @@
 import { recordEvent, recordEvents } from '../../events/outbox.ts'
 import { endSessionsOf, lockMembers } from '../../members/member.ts'
 import { Problem } from '../../problem.ts'
-import { systemRandom } from '../../security/random.ts'
+import type { Random } from '../../security/random.ts'
 import type { Tx } from '../../store/db.ts'
 import type { Merge, Prisma } from '../../store/generated/client.ts'
 import { gatherMergeFacts, type MergeFacts, type MergePair } from './facts.ts'
@@ -14,6 +14,7 @@ export interface MergeRequest extends MergePair {
   reason?: string | undefined
   /** For how long it can be undone (`MERGE_UNDO_DAYS`). */
   undoDays: number
+  random: Random
 }
 
 /**
@@ -23,7 +24,7 @@ export interface MergeRequest extends MergePair {
  * @throws Problem merge_refused
  */
 export async function applyMerge(tx: Tx, request: MergeRequest, now: Date): Promise<Merge> {
-  const { survivorId, absorbedId, decidedBy, reason, undoDays } = request
+  const { survivorId, absorbedId, decidedBy, reason, undoDays, random } = request
   await lockMembers(tx, [survivorId, absorbedId])
   const facts = await gatherMergeFacts(tx, request, now)
   const plan = planMerge(facts)
@@ -37,7 +38,7 @@ export async function applyMerge(tx: Tx, request: MergeRequest, now: Date): Prom
     },
   })
   await carryOut(tx, plan.changes)
-  const grants = await continueGrants(tx, facts, plan, now)
+  const grants = await continueGrants(tx, facts, plan, { random, now })
   await writeJournal(tx, merge.id, [...plan.changes, ...grants])
   await endSessionsOf(tx, [absorbedId], { reason: 'absorbed' }, now)
   await tellMerge(tx, merge, plan, now)
@@ -60,13 +61,13 @@ async function continueGrants(
   tx: Tx,
   { survivor, absorbed }: MergeFacts,
   { comes: { services } }: MergePlan,
-  now: Date,
+  { random, now }: { random: Random; now: Date },
 ): Promise<RowChange[]> {
   if (!survivor || !absorbed) return []
   const rows = services.flatMap((clientId) => {
     // The newest: the one that counts.
     const grant = absorbed.grants.find((one) => one.clientId === clientId)
-    const id = systemRandom.token(32)
+    const id = random.token(32)
     const payload = { ...(grant?.payload as Prisma.JsonObject), accountId: survivor.id, jti: id }
     return grant
       ? [{ id, clientId, memberId: survivor.id, payload, createdAt: now, expiresAt: grant.expiresAt }]
