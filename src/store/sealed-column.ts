@@ -1,11 +1,13 @@
 import type { Sealer } from '../security/seal.ts'
+import type { Db } from './db.ts'
+import { Prisma } from './generated/client.ts'
 
 /** Where secrets are sealed at rest: all of one kind, each under the id of its row. */
 export interface SealedColumn {
   /** What it holds, for people. */
   name: string
   count(): Promise<number>
-  /** Rows that are not like `prefix` at their beginning, at most `limit` of them, from the one after `afterId` on, by id. */
+  /** Rows that do not begin with `prefix`, at most `limit` of them, from the one after `afterId` on, by id. */
   findOthers(prefix: string, afterId: string | undefined, limit: number): Promise<SealedValue[]>
   /** Puts `fresh` in the place of `sealed`, unless somebody changed it meanwhile; true when it did. */
   replace(value: SealedValue, fresh: string): Promise<boolean>
@@ -16,6 +18,42 @@ export interface SealedColumn {
 export interface SealedValue {
   id: string
   sealed: string
+}
+
+/** Names of tables and columns, which only code gives. */
+export interface SealedPlace extends Pick<SealedColumn, 'name' | 'context'> {
+  table: string
+  /** What a row is known by, which is also what its value is sealed for. */
+  key: string
+  keyType: 'uuid' | 'text'
+  /** Where nothing is sealed it may be null. */
+  column: string
+}
+
+export function sealedColumn(db: Db, place: SealedPlace): SealedColumn {
+  const { name, context, keyType } = place
+  const [table, key, column] = [place.table, place.key, place.column].map((it) => Prisma.raw(`"${it}"`))
+  const typed = (id: string) => Prisma.sql`${id}::${Prisma.raw(keyType)}`
+  return {
+    name,
+    context,
+    async count() {
+      const [found] = await db.$queryRaw<[{ count: number }]>`
+        SELECT count(${column})::int AS "count" FROM ${table}`
+      return found.count
+    },
+    findOthers(prefix, afterId, limit) {
+      const after = afterId === undefined ? Prisma.empty : Prisma.sql`AND ${key} > ${typed(afterId)}`
+      return db.$queryRaw<SealedValue[]>`
+        SELECT ${key}::text AS "id", ${column} AS "sealed" FROM ${table}
+        WHERE NOT starts_with(${column}, ${prefix}) ${after} ORDER BY ${key} LIMIT ${limit}`
+    },
+    async replace({ id, sealed }, fresh) {
+      const count = await db.$executeRaw`
+        UPDATE ${table} SET ${column} = ${fresh} WHERE ${key} = ${typed(id)} AND ${column} = ${sealed}`
+      return count > 0
+    },
+  }
 }
 
 export interface SealedState {
@@ -54,11 +92,9 @@ export async function resealColumn(column: SealedColumn, sealer: Sealer): Promis
 }
 
 async function* others(column: SealedColumn, sealer: Sealer): AsyncGenerator<SealedValue> {
-  // Prisma hands `startsWith` to LIKE as it is, where an underscore stands for any character.
-  const prefix = sealer.newestPrefix.replaceAll('_', '\\_')
   let afterId: string | undefined
   for (;;) {
-    const batch = await column.findOthers(prefix, afterId, batchSize)
+    const batch = await column.findOthers(sealer.newestPrefix, afterId, batchSize)
     yield* batch
     afterId = batch.at(-1)?.id
     if (batch.length < batchSize) return
