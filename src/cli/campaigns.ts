@@ -11,6 +11,7 @@ import {
 import { inTransaction, isUniqueViolation, type Tx } from '../store/db.ts'
 import { addCommand, given, type Json, nameOf, nameOptions } from './command.ts'
 import { type Surroundings, withContext } from './context.ts'
+import { toMoment } from './moment.ts'
 import { details, moment, plain, print, table } from './output.ts'
 import { faultsByOption, Refusal, wrongUsage } from './refusal.ts'
 
@@ -89,17 +90,6 @@ const optionNames = {
 function toNumber(text: string): number {
   if (/^\d{1,10}$/.test(text)) return Number(text)
   throw new InvalidArgumentError('Give a whole number.')
-}
-
-/** A day without a time begins at midnight in Japan. */
-function toMoment(text: string): Date {
-  const isDay = /^\d{4}-\d{2}-\d{2}$/.test(text)
-  const isMoment = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2})?(Z|[+-]\d{2}:\d{2})$/.test(text)
-  const date = new Date(isDay ? `${text}T00:00+09:00` : text)
-  if ((isDay || isMoment) && !Number.isNaN(date.getTime())) return date
-  throw new InvalidArgumentError(
-    'Give a day (2027-04-01) or a moment with its offset (2027-04-01T10:00+09:00).',
-  )
 }
 
 async function create(options: CreateOptions, surroundings: Surroundings): Promise<void> {

@@ -4,6 +4,7 @@ import { decideByOperator, type OperatorDecision, type VerdictRefusal } from '..
 import { listConflicts } from '../linking/conflict/queue.ts'
 import { Problem } from '../problem.ts'
 import { systemRandom } from '../security/random.ts'
+import { isRowId } from '../store/row-id.ts'
 import { addCommand, type Json } from './command.ts'
 import { conflictParts, findConflictView } from './conflict-view.ts'
 import { type Surroundings, withContext } from './context.ts'
@@ -96,7 +97,7 @@ function list({ json, open, all }: ListOptions, surroundings: Surroundings): Pro
 
 function show(id: string, { json }: Json, surroundings: Surroundings): Promise<void> {
   return withContext(surroundings, async ({ db, now }) => {
-    const view = z.uuid().safeParse(id).success ? await findConflictView(db, id, now) : undefined
+    const view = isRowId(id) ? await findConflictView(db, id, now) : undefined
     if (!view) throw new Refusal(`there is no conflict ${plain(id)}`)
     print(json, view, details(conflictParts(view)))
   })
@@ -109,7 +110,7 @@ async function decide(id: string, options: DecideOptions, surroundings: Surround
   await withContext(surroundings, async ({ config, db, now }) => {
     const { TERMS_VERSION: termsVersion, MERGE_UNDO_DAYS: mergeUndoDays } = config
     const verdict = { conflictId: id, decision, operator: options.as, note }
-    const refusal = z.uuid().safeParse(id).success
+    const refusal = isRowId(id)
       ? await decideByOperator({ db, termsVersion, mergeUndoDays, random: systemRandom }, verdict, now).catch(
           inWords,
         )

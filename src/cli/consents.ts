@@ -1,7 +1,7 @@
 import { createWriteStream } from 'node:fs'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import { type Command, InvalidArgumentError } from 'commander'
+import type { Command } from 'commander'
 import { findConnection } from '../connections/connection.ts'
 import { type Evidence, readEvidence } from '../linking/consent/evidence.ts'
 import { requireRenewals } from '../linking/consent/renewal.ts'
@@ -9,6 +9,7 @@ import { newTerms, publishTerms } from '../linking/consent/terms.ts'
 import { inTransaction, isUniqueViolation } from '../store/db.ts'
 import { addCommand, type Json, readText } from './command.ts'
 import { type Surroundings, withContext } from './context.ts'
+import { toMoment } from './moment.ts'
 import { moment, plain, print, table } from './output.ts'
 import { faultsByOption, Refusal, wrongUsage } from './refusal.ts'
 
@@ -42,7 +43,7 @@ export function addConsents(program: Command, surroundings: Surroundings): void 
     .option('--member <id>', 'of this member alone')
     .option(
       '--from <moment>',
-      'agreed to at this moment or later: 2027-01-01 or 2027-01-01T09:00:00+09:00',
+      'agreed to at this moment or later: 2027-01-01 (in Japan) or 2027-01-01T09:00+09:00',
       toMoment,
     )
     .option('--to <moment>', 'agreed to before this moment', toMoment)
@@ -165,11 +166,4 @@ function exportEvidence(options: ExportOptions, surroundings: Surroundings): Pro
 
 async function* lines(evidence: AsyncIterable<Evidence>): AsyncGenerator<string> {
   for await (const one of evidence) yield `${JSON.stringify(one)}\n`
-}
-
-function toMoment(text: string): Date {
-  const moment = new Date(text)
-  if (!/^\d{4}-\d{2}-\d{2}/.test(text) || Number.isNaN(moment.getTime()))
-    throw new InvalidArgumentError('Give a date, or a moment as in 2027-01-01T09:00:00+09:00.')
-  return moment
 }

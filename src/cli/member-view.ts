@@ -1,12 +1,11 @@
 import { findEmail } from '../members/contact-point.ts'
 import type { Db } from '../store/db.ts'
+import { isRowId } from '../store/row-id.ts'
 import { moment } from './output.ts'
-
-const isId = (text: string) => /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(text)
 
 /** By member ID or e-mail address. Nothing that would let its reader in is part of it. */
 export async function findMember(db: Db, given: string, now: Date) {
-  const id = isId(given) ? given.toLowerCase() : (await findEmail(db, given))?.memberId
+  const id = isRowId(given.toLowerCase()) ? given.toLowerCase() : (await findEmail(db, given))?.memberId
   const row =
     id &&
     (await db.member.findUnique({

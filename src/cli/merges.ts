@@ -5,6 +5,7 @@ import { planUndo } from '../linking/merge/undo-plan.ts'
 import { Problem } from '../problem.ts'
 import { type Db, inTransaction } from '../store/db.ts'
 import type { Merge } from '../store/generated/client.ts'
+import { isRowId } from '../store/row-id.ts'
 import { addCommand, type Json } from './command.ts'
 import { type Surroundings, withContext } from './context.ts'
 import { details, moment, plain, print, table } from './output.ts'
@@ -173,8 +174,7 @@ async function told<T>(work: () => Promise<T>): Promise<T> {
 }
 
 async function known(db: Db, id: string): Promise<Merge> {
-  const isId = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(id)
-  const merge = isId ? await db.merge.findUnique({ where: { id } }) : null
+  const merge = isRowId(id) ? await db.merge.findUnique({ where: { id } }) : null
   if (!merge) throw new Refusal(`there is no merge ${plain(id)}`)
   return merge
 }

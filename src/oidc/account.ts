@@ -12,13 +12,14 @@ import { findActiveMember, isSessionEnded } from '../members/member.ts'
 import { systemRandom } from '../security/random.ts'
 import type { Db } from '../store/db.ts'
 import type { Member } from '../store/generated/client.ts'
+import { isRowId } from '../store/row-id.ts'
 import { type DisclosedLink, discloseLinks } from './disclosure.ts'
 import { contentOf } from './grant-content.ts'
 import { linkResultClaim } from './link-request.ts'
 import { type EngineDeps, mayBeRecent, type RecentMember } from './recent.ts'
 import { scopeClaims } from './scope-claims.ts'
 import { sectorOf } from './sector.ts'
-import { isMemberId, type SubjectsOf } from './subject.ts'
+import type { SubjectsOf } from './subject.ts'
 import { tellUnavailable } from './unavailable.ts'
 
 /** Read whole a moment ago, or just now without the address. */
@@ -37,7 +38,7 @@ export function findMemberAccount(
   subjectsOf: SubjectsOf,
 ): FindAccount {
   return async (ctx, sub, token): Promise<MemberAccount | undefined> => {
-    if (!isMemberId(sub)) return undefined
+    if (!isRowId(sub)) return undefined
     const found: Promise<KnownMember | undefined> = mayBeRecent()
       ? members.get(sub)
       : findActiveMember(db, sub)

@@ -1,6 +1,7 @@
 import type { Client, KoaContextWithOIDC, Provider } from 'oidc-provider'
 import type { Random } from '../security/random.ts'
 import type { Tx } from '../store/db.ts'
+import { isRowId } from '../store/row-id.ts'
 import { type Lineage, type Names, namesIn, readLineage, survivorOf } from './lineage.ts'
 import { type EngineDeps, mayBeRecent, type Recent } from './recent.ts'
 import { sectorOf, type Viewer } from './sector.ts'
@@ -85,14 +86,12 @@ export async function memberKnownAs(
     const row = await tx.pairwiseSubject.findUnique({ where: { subject } })
     return row?.sector === sector ? survivorOf(tx, row.memberId) : undefined
   }
-  if (!isMemberId(subject)) return undefined
+  if (!isRowId(subject)) return undefined
   const survivorId = await survivorOf(tx, subject)
   if (survivorId === subject) return subject
   const known = await tx.knownMember.count({ where: { clientId, memberId: subject } })
   return known > 0 ? survivorId : undefined
 }
-
-export const isMemberId = (text: string) => /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(text)
 
 /**
  * The engine asks for a client's own name of a member where the client is pairwise, and else takes the member ID. Here

@@ -51,6 +51,12 @@ describe('a merge is not undone from a page', () => {
     expect(changes).toEqual(nothing)
   })
 
+  test('at an address that is no merge’s, whatever it looks like', async () => {
+    const browser = await signInTo(server, survivor)
+    for (const id of ['-'.repeat(36), 'a'.repeat(36), `${crypto.randomUUID()}x`])
+      expect((await browser.open(`${server.issuer}/account/merges/${id}/undo`)).status).toBe(404)
+  })
+
   test('while the sign-in is older than the limit', async () => {
     const browser = await signInTo(server, survivor)
     server.advance(601)

@@ -1,4 +1,5 @@
 import { recordEvent } from '../../events/outbox.ts'
+import { readLineage } from '../../oidc/lineage.ts'
 import type { Tx } from '../../store/db.ts'
 import type { FederatedIdentifier } from '../identity.ts'
 import type { Way } from '../way.ts'
@@ -24,7 +25,7 @@ export async function judgeReward(tx: Tx, link: RewardableLink, now: Date): Prom
   const { connectionId, way, memberId, identity, consentId } = link
   const campaign = await currentCampaign(tx, connectionId, now)
   // Most links fall into no campaign: nothing more is asked then.
-  const members = campaign && memberId ? await withAbsorbed(tx, memberId) : []
+  const members = campaign && memberId ? await readLineage(tx, memberId) : []
   const before = { ...(consentId && { id: { not: consentId } }) }
   const isKnown = async (where: object) => campaign !== undefined && (await hasConsent(tx, where))
   const facts = {
@@ -77,21 +78,10 @@ async function takeFromBudget(tx: Tx, campaignId: string, now: Date): Promise<bo
   return taken > 0
 }
 
-/** The member and all that go on in them: absorbed, and absorbed by those, in merges that were not undone. */
-async function withAbsorbed(tx: Tx, memberId: string): Promise<string[]> {
-  const rows = await tx.$queryRaw<{ id: string }[]>`
-    WITH RECURSIVE "one"("id") AS (
-      SELECT ${memberId}::uuid
-      UNION
-      SELECT m."absorbedId" FROM "Merge" m JOIN "one" ON m."survivorId" = "one"."id" WHERE m."undoneAt" IS NULL)
-    SELECT "id"::text FROM "one"`
-  return rows.map(({ id }) => id)
-}
-
 /** Every reward of a member, the newest first; of those they have absorbed as well. */
 export async function listRewards(tx: Tx, memberId: string) {
   return tx.reward.findMany({
-    where: { memberId: { in: await withAbsorbed(tx, memberId) } },
+    where: { memberId: { in: await readLineage(tx, memberId) } },
     include: { campaign: true },
     orderBy: { grantedAt: 'desc' },
   })

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { locales } from '../../http/i18n.ts'
 import type { Tx } from '../../store/db.ts'
 import type { LinkConsent } from '../../store/generated/client.ts'
+import { isRowId } from '../../store/row-id.ts'
 
 /** What was on the page, as it is kept; the oldest evidence does not have all of it. */
 const shownText = z.object({
@@ -45,7 +46,7 @@ export async function findEvidence(
   { id, memberId }: { id: string; memberId: string },
   now: Date,
 ): Promise<Evidence | undefined> {
-  if (!z.uuid().safeParse(id).success) return undefined
+  if (!isRowId(id)) return undefined
   const row = await tx.linkConsent.findFirst({ where: { id, memberId } })
   return row ? toEvidence(row, now) : undefined
 }

@@ -9,6 +9,7 @@ import { Problem } from '../../problem.ts'
 import { type Db, inTransaction } from '../../store/db.ts'
 import type { Ephemeral } from '../../store/ephemeral.ts'
 import type { FederatedIdentity } from '../../store/generated/client.ts'
+import { isRowId } from '../../store/row-id.ts'
 import { profileOf } from '../identity.ts'
 import type { TokenVault } from '../tokens/token-vault.ts'
 import { endLink } from '../unlink/end-link.ts'
@@ -98,7 +99,7 @@ async function remove(deps: ManagementDeps, ctx: HttpContext, id: string): Promi
   const { db, vault, coolOffDays } = deps
   const policy = { sealer: vault.sealer, coolOffDays }
   await inTransaction(db, async (tx) => {
-    const found = isId(id) ? await tx.federatedIdentity.findUnique({ where: { id } }) : null
+    const found = isRowId(id) ? await tx.federatedIdentity.findUnique({ where: { id } }) : null
     if (found) await lockMember(tx, found.memberId)
     // Read again: it may have gone, or gone to another member, before the member was held.
     const identity =
@@ -112,7 +113,7 @@ async function remove(deps: ManagementDeps, ctx: HttpContext, id: string): Promi
 
 async function list(deps: ManagementDeps, ctx: HttpContext, memberId: string): Promise<void> {
   await managerOf(deps, ctx)
-  const member = isId(memberId) ? await deps.db.member.findUnique({ where: { id: memberId } }) : null
+  const member = isRowId(memberId) ? await deps.db.member.findUnique({ where: { id: memberId } }) : null
   if (!member) throw new Problem('not_found')
   const identities = await deps.db.federatedIdentity.findMany({
     where: { memberId },
@@ -120,8 +121,6 @@ async function list(deps: ManagementDeps, ctx: HttpContext, memberId: string): P
   })
   ctx.body = { member: memberId, status: member.status, links: identities.map(present) }
 }
-
-const isId = (text: string) => z.uuid().safeParse(text).success
 
 function present(identity: FederatedIdentity) {
   const { id, memberId, connectionId, issuer, subject, way, linkedAt, lastUsedAt } = identity

@@ -13,6 +13,7 @@ import type { Random } from '../../security/random.ts'
 import { type Db, inTransaction } from '../../store/db.ts'
 import type { Ephemeral } from '../../store/ephemeral.ts'
 import type { Merge } from '../../store/generated/client.ts'
+import { isRowId } from '../../store/row-id.ts'
 import { absorbedAddress } from './mail.ts'
 import { listMerges, presentUndo } from './present.ts'
 import { undoMerge } from './undo.ts'
@@ -59,7 +60,7 @@ async function withOwn(
 ): Promise<void> {
   const session = sessionOf(ctx)
   const id = String(ctx.params.id)
-  const merge = /^[0-9a-f-]{36}$/.test(id)
+  const merge = isRowId(id)
     ? await deps.db.merge.findFirst({ where: { id, survivorId: session.memberId } })
     : null
   if (!merge) throw new Problem('not_found')
