@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { readFile, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
@@ -12,10 +12,11 @@ import { type GivenMember, givenConnection, givenIdentity, givenMember } from '.
 import { changesOf } from '../support/linking.ts'
 
 let server: TestApp
+let folder: string
 beforeAll(async () => {
-  server = await startTestApp()
+  ;[server, folder] = await Promise.all([startTestApp(), mkdtemp(join(tmpdir(), 'hitotsu-links-'))])
 })
-afterAll(() => server.close())
+afterAll(() => Promise.all([server.close(), rm(folder, { recursive: true })]))
 
 let connectionId: string
 let member: GivenMember
@@ -23,7 +24,7 @@ let file: string
 beforeEach(async () => {
   connectionId = (await givenConnection(server)).id
   member = await givenMember(server)
-  file = join(tmpdir(), `links-${randomBytes(6).toString('hex')}.csv`)
+  file = join(folder, `links-${randomBytes(6).toString('hex')}.csv`)
 })
 
 const statement = 'Agreed in the former members’ site'

@@ -1,8 +1,8 @@
-import { writeFile } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fetchUserInfo } from 'openid-client'
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { requireRenewals } from '../../src/linking/consent/renewal.ts'
 import { publishTerms } from '../../src/linking/consent/terms.ts'
 import { inTransaction } from '../../src/store/db.ts'
@@ -366,13 +366,12 @@ describe('hitotsu consents', () => {
   test('publish-terms puts terms in force once, asks those again who agreed before, and says how many', async () => {
     await givenIdentity(server, { memberId: member.id, connectionId })
     server.advance(1)
-    const [ja, en] = ['規約', 'Terms'].map((text, index) => ({
-      text,
-      path: join(tmpdir(), `terms-${connectionId}-${index}`),
-    }))
-    for (const file of [ja, en]) if (file) await writeFile(file.path, file.text)
+    const folder = await mkdtemp(join(tmpdir(), 'hitotsu-terms-'))
+    onTestFinished(() => rm(folder, { recursive: true }))
+    const [ja, en] = [join(folder, 'ja.txt'), join(folder, 'en.txt')]
+    await Promise.all([writeFile(ja, '規約'), writeFile(en, 'Terms')])
     const args = ['consents', 'publish-terms', connectionId, '--version', '2', '--consent-days', '365']
-    const files = ['--text-ja-file', ja?.path ?? '', '--text-en-file', en?.path ?? '']
+    const files = ['--text-ja-file', ja, '--text-en-file', en]
     // The command's clock is the system's, and the server's is ahead.
     const published = await run(...args, ...files, '--from', server.now().toISOString(), '--json')
     expect(published).toMatchObject({ status: 0, stderr: '' })
