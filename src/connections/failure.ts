@@ -1,5 +1,6 @@
 import { errors } from 'jose'
 import { ClientError, ResponseBodyError, WWWAuthenticateChallengeError } from 'openid-client'
+import { Problem } from '../problem.ts'
 import type { ReceivedClaims } from './connector.ts'
 import { type AccountFault, UnusableAccount } from './identity-claims.ts'
 import { UnusableUserinfo } from './userinfo.ts'
@@ -25,6 +26,19 @@ export interface UpstreamFailure {
   /** The words of whoever noticed it; never a token, a code or a secret. */
   detail: string
   received: ReceivedClaims
+}
+
+/** Whether an upstream could not be reached, or what it said does not hold. */
+export function isUpstreamProblem(error: unknown): error is Problem {
+  return (
+    error instanceof Problem &&
+    (error.code === 'upstream_unreachable' || error.code === 'unexpected_upstream_answer')
+  )
+}
+
+/** Whether a trip to an upstream ended for a reason of its own, which whoever waits for it is told, and may go another way. */
+export function isTripProblem(error: unknown): error is Problem {
+  return isUpstreamProblem(error) || (error instanceof Problem && error.code === 'connection_unavailable')
 }
 
 /** Why a trip to an upstream failed, from the cause of the problem it ended with. */

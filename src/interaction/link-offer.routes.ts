@@ -1,5 +1,6 @@
 import type Router from '@koa/router'
 import { getUsableConnection, presentConnection } from '../connections/connection.ts'
+import { isTripProblem } from '../connections/failure.ts'
 import { recordEvent } from '../events/outbox.ts'
 import type { HttpContext, HttpState } from '../http/context.ts'
 import { render } from '../http/render.ts'
@@ -11,7 +12,6 @@ import { linkBrowser, sendToUpstream } from '../linking/upstream-trip.ts'
 import { trailOf } from '../linking/way.ts'
 import { accountClientId } from '../oidc/clients/account-client.ts'
 import { clientName } from '../oidc/clients/client.ts'
-import { Problem } from '../problem.ts'
 import { type Flow, saveFlow } from './flow.ts'
 import {
   type Interaction,
@@ -115,7 +115,7 @@ async function accept(deps: InteractionDeps, ctx: HttpContext, interaction: Inte
   try {
     await sendToUpstream(deps, ctx, transaction)
   } catch (error) {
-    if (!(error instanceof Problem) || !/upstream|connection/.test(error.code)) throw error
+    if (!isTripProblem(error)) throw error
     ctx.state.log.warn({ problem: error.code, err: error.cause }, 'upstream not reached')
     seeOther(ctx, `/interaction/${uid}`)
   }

@@ -1,6 +1,7 @@
 import Router from '@koa/router'
 import { findConnection, getUsableConnection, presentConnection } from '../connections/connection.ts'
 import type { UpstreamAnswer, VerifiedIdentity } from '../connections/connector.ts'
+import { isTripProblem } from '../connections/failure.ts'
 import {
   type PendingAuthorization,
   peekPendingAuthorization,
@@ -115,7 +116,7 @@ async function judge(
 
 /** What the upstream did wrong, or its absence, ends the trip and not the visit: the member may try again or go another way. */
 function failed(ctx: HttpContext, error: unknown): { outcome: 'failed'; reason: ProblemCode } {
-  if (!(error instanceof Problem) || !/^(un|up|conn)/.test(error.code)) throw error
+  if (!isTripProblem(error)) throw error
   ctx.state.log.warn({ problem: error.code, err: error.cause }, 'upstream answer not usable')
   return { outcome: 'failed', reason: error.code }
 }

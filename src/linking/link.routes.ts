@@ -1,6 +1,7 @@
 import Router from '@koa/router'
 import { z } from 'zod'
 import { getUsableConnection, presentConnection } from '../connections/connection.ts'
+import { isTripProblem } from '../connections/failure.ts'
 import type { Connection } from '../connections/settings.ts'
 import { recordEvent } from '../events/outbox.ts'
 import type { HttpContext, HttpState } from '../http/context.ts'
@@ -83,8 +84,7 @@ async function leaveForUpstream(
   try {
     await sendToUpstream(deps, ctx, transaction)
   } catch (error) {
-    if (!transaction.interactionUid || !(error instanceof Problem) || !/^(un|up|conn)/.test(error.code))
-      throw error
+    if (!transaction.interactionUid || !isTripProblem(error)) throw error
     ctx.state.log.warn({ problem: error.code, err: error.cause }, 'upstream not reached')
     await endTransaction(deps, ctx, transaction, { outcome: 'failed', reason: error.code })
   }

@@ -1,6 +1,6 @@
 import { presentConnection } from '../../connections/connection.ts'
 import type { ReceivedClaims, UpstreamAnswer, VerifiedIdentity } from '../../connections/connector.ts'
-import { explainFailure, type UpstreamFault } from '../../connections/failure.ts'
+import { explainFailure, isUpstreamProblem, type UpstreamFault } from '../../connections/failure.ts'
 import type { Connection } from '../../connections/settings.ts'
 import type { HttpContext } from '../../http/context.ts'
 import { render } from '../../http/render.ts'
@@ -65,7 +65,7 @@ function resultOf(answer: UpstreamAnswer): TrialResult {
 
 /** What went wrong, in words, with what was received so far. @throws what is no fault of an upstream or a connection */
 export function showFailure(ctx: HttpContext, connection: Connection, error: unknown): void {
-  if (error instanceof Problem && !/upstream/.test(error.code)) throw error
+  if (error instanceof Problem && !isUpstreamProblem(error)) throw error
   const { fault, detail, received } = explainFailure(error)
   // Anything else is a bug of ours.
   if (!(error instanceof Problem) && fault !== 'secret_unsealed') throw error
