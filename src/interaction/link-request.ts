@@ -13,7 +13,7 @@ import { type Interaction, type InteractionDeps, submit } from './interaction.ts
 /** As long as an interaction waits. */
 const ttlSeconds = 3600
 
-/** The link an interaction has led to: its transaction, and since when. */
+/** The link an interaction has led to: its latest transaction, and when the first began. */
 interface Begun {
   transactionId: string
   since: string
@@ -40,15 +40,15 @@ export async function followLinkRequest(
   const wanted = wantedLink(ctx, interaction)
   const { uid } = interaction
   const stored = await deps.store.get(keyOf(uid))
-  if (stored !== undefined) {
-    const begun: Begun = JSON.parse(stored)
+  const begun: Begun | undefined = stored === undefined ? undefined : JSON.parse(stored)
+  if (begun) {
     if (await isOpen(deps, ctx, begun)) return seeOther(ctx, `/link/${begun.transactionId}`)
     const outcome = await findOutcome(deps, ctx, wanted, begun)
     if (outcome) return tell(deps, ctx, wanted, outcome)
   }
   const connection = await getUsableConnection(deps.db, wanted.connectionId).catch(unlessUnavailable)
   if (!connection) return tell(deps, ctx, wanted, 'failed:connection_unavailable')
-  const id = await begin(deps, ctx, interaction, wanted, stored)
+  const id = await begin(deps, ctx, interaction, wanted, begun)
   seeOther(ctx, id === undefined ? `/interaction/${uid}` : `/link/${id}`)
 }
 
@@ -69,7 +69,7 @@ async function begin(
   ctx: HttpContext,
   { uid }: Interaction,
   { memberId, connectionId, clientId }: Wanted,
-  before: string | undefined,
+  before: Begun | undefined,
 ): Promise<string | undefined> {
   const { locale, now, session } = ctx.state
   const transaction = await beginLink(
@@ -82,11 +82,11 @@ async function begin(
     },
     now,
   )
-  const begun = JSON.stringify({ transactionId: transaction.id, since: now.toISOString() } satisfies Begun)
-  const isFirst =
-    before === undefined
-      ? await deps.store.setIfAbsent(keyOf(uid), begun, ttlSeconds)
-      : await deps.store.replace(keyOf(uid), before, begun)
+  const since = before ? before.since : now.toISOString()
+  const begun: Begun = { transactionId: transaction.id, since }
+  const isFirst = before
+    ? await deps.store.replace(keyOf(uid), JSON.stringify(before), JSON.stringify(begun))
+    : await deps.store.setIfAbsent(keyOf(uid), JSON.stringify(begun), ttlSeconds)
   return isFirst ? transaction.id : undefined
 }
 
@@ -104,7 +104,8 @@ async function isOpen(
 
 /**
  * How it ended. A transaction that was used up without a word is being carried out by another request, or the process
- * died meanwhile: then the evidence tells, once nobody holds the member any more.
+ * died meanwhile: then the evidence tells, once nobody holds the member any more. It tells too when a second click came
+ * before the first had got that far, and so made the trip once more, to find the account linked.
  */
 async function findOutcome(
   { db, transactions }: InteractionDeps,
@@ -113,8 +114,8 @@ async function findOutcome(
   { transactionId, since }: Begun,
 ): Promise<LinkOutcome | undefined> {
   const end = await transactions.findEnd(transactionId, linkBrowsers(ctx))
-  if (end?.outcome) return end.outcome
-  return (await hasAgreed(db, wanted, new Date(since))) ? 'linked' : undefined
+  if (end?.outcome && end.outcome !== 'already_linked') return end.outcome
+  return (await hasAgreed(db, wanted, new Date(since))) ? 'linked' : end?.outcome
 }
 
 async function hasAgreed(

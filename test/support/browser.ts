@@ -11,6 +11,8 @@ export interface Browser {
   open(url: string | URL): Promise<Page>
   /** Sends the form of `page` whose action ends like `action`, hidden fields and all, with these values on top. */
   submit(page: Page, action: string, values?: Record<string, string>): Promise<Page>
+  /** Sends the form like `submit` and stays: as a browser does when another click comes before the answer. */
+  press(page: Page, action: string, values?: Record<string, string>): Promise<Response>
   /** One request, no redirect followed; cookies are sent and kept. */
   request(url: string | URL, init?: RequestInit): Promise<Response>
   /** Stops at the first address that starts like this, without visiting it. */
@@ -62,14 +64,8 @@ export function openBrowser(language = 'en', address?: string): Browser {
 
   return {
     open: (url) => visit(url),
-    submit(page, action, values = {}) {
-      const form = findForm(page, action)
-      return visit(new URL(form.action, page.url), {
-        method: 'POST',
-        body: new URLSearchParams({ ...form.fields, ...values }),
-        headers: { origin: page.url.origin, 'sec-fetch-site': 'same-origin' },
-      })
-    },
+    submit: (page, action, values) => visit(...filledIn(page, action, values)),
+    press: (page, action, values) => request(...filledIn(page, action, values)),
     request,
     stopAt: (prefix) => {
       stop = prefix
@@ -85,6 +81,13 @@ function keep(jar: Map<string, Cookie>, url: URL, line: string): void {
   const ended = /expires=Thu, 01 Jan 1970/i.test(line) || value === ''
   if (ended) jar.delete(key)
   else jar.set(key, { host: url.host, path, name, value })
+}
+
+function filledIn(page: Page, action: string, values: Record<string, string> = {}): [URL, RequestInit] {
+  const form = findForm(page, action)
+  const body = new URLSearchParams({ ...form.fields, ...values })
+  const headers = { origin: page.url.origin, 'sec-fetch-site': 'same-origin' }
+  return [new URL(form.action, page.url), { method: 'POST', body, headers }]
 }
 
 function findForm({ html, url }: Page, action: string): { action: string; fields: Record<string, string> } {
